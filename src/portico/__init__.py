@@ -1,0 +1,18 @@
+"""Portico: a self-hosted MCP gateway.
+
+The packages are layers; imports point downwards only (``pyproject.toml``, import-linter)::
+
+    cli
+    service                          settings, wiring (composition root), app, lifespan
+    control | gateway | issuer
+    authorizer | targets
+    web
+    audit
+    net | storage | process
+    telemetry
+    oauth | protocol
+    crypto
+    model
+
+``docs/architecture.md`` walks through the house and follows one call through it.
+"""

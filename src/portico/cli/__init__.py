@@ -1,0 +1,1 @@
+"""The ``portico`` command: shells over use cases, the demo, and a small MCP client."""

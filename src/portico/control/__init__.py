@@ -1,0 +1,1 @@
+"""Use cases over storage: gateways, targets, issuers, users, clients, keys; ``portico.yaml`` goes through them."""

@@ -1,0 +1,133 @@
+"""The sealing keyring: an ordered list of master keys; the first seals, all open.
+
+A sealed value is ``v1.<kid>.<base64url(nonce || ciphertext || tag)>``. The key of a purpose is
+HKDF-SHA256(master[kid], info = purpose); the associated data is ``purpose|kid|`` followed by the caller's own,
+so a value sealed for one purpose or row never opens as another (design 3.5, oauth.md 4.2).
+"""
+
+import base64
+import binascii
+import os
+import re
+from collections.abc import Callable
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from portico.model.errors import ConfigError, Fault, SealError
+
+KEY_BYTES: Final = 32
+NONCE_BYTES: Final = 12
+MAX_SEALED_CHARS: Final = 64 * 1024  #: longer input is not even decoded
+MIN_DISTINCT_BYTES: Final = 8  #: a key of few distinct byte values was typed, not generated
+
+_LINE = re.compile(r"([A-Za-z0-9_-]{1,32}):([0-9a-fA-F]{64})\Z")
+_SEALED = re.compile(r"v1\.([A-Za-z0-9_-]{1,32})\.([A-Za-z0-9_-]+)\Z")
+
+
+class Keyring:
+    """An ordered set of master keys; immutable, replaced as a whole when its file changes."""
+
+    def __init__(self, keys: dict[str, bytes]) -> None:
+        """Take ``keys`` (kid to 32 bytes), the first being the one that seals.
+
+        Raises:
+            ConfigError: no key, a short key, or a key that was not generated at random (oauth.md E14).
+        """
+        faults = [fault for kid, key in keys.items() for fault in _weaknesses(kid, key)]
+        if not keys:
+            faults.append(Fault(path="keyring", message="has no key; make one with `portico keyring init`"))
+        if faults:
+            raise ConfigError(faults)
+        self._masters = dict(keys)
+        self._derived: dict[tuple[str, str], AESGCM] = {}
+
+    @classmethod
+    def parse(cls, text: str) -> "Keyring":
+        """Read ``kid:64-hex-digits`` lines; blank lines and ``#`` comments are skipped.
+
+        Raises:
+            ConfigError: lists every bad line.
+        """
+        keys: dict[str, bytes] = {}
+        faults: list[Fault] = []
+        for number, raw in enumerate(text.splitlines(), 1):
+            line = raw.strip()
+            if not line or line.startswith("#"):
+                continue
+            found = _LINE.match(line)
+            if found is None:
+                faults.append(Fault(path=f"keyring line {number}", message="is not `kid:` and 64 hex digits"))
+            elif found[1] in keys:
+                faults.append(Fault(path=f"keyring line {number}", message=f"repeats the key id {found[1]!r}"))
+            else:
+                keys[found[1]] = bytes.fromhex(found[2])
+        if faults:
+            raise ConfigError(faults)
+        return cls(keys)
+
+    @property
+    def kids(self) -> tuple[str, ...]:
+        """Key ids in order; the first seals."""
+        return tuple(self._masters)
+
+    def seal(
+        self,
+        purpose: str,
+        plaintext: bytes,
+        *,
+        aad: bytes = b"",
+        random: Callable[[int], bytes] = os.urandom,
+    ) -> str:
+        """Encrypt and authenticate ``plaintext`` for ``purpose`` with the first key."""
+        kid = self.kids[0]
+        nonce = random(NONCE_BYTES)
+        sealed = nonce + self._cipher(kid, purpose).encrypt(nonce, plaintext, _associated(purpose, kid, aad))
+        return f"v1.{kid}.{base64.urlsafe_b64encode(sealed).rstrip(b'=').decode()}"
+
+    def open(self, purpose: str, sealed: str, *, aad: bytes = b"") -> bytes:
+        """Return what was sealed for ``purpose`` with ``aad``.
+
+        Raises:
+            SealError: not ours, another purpose or associated data, changed, or its key was dropped.
+        """
+        found = _SEALED.match(sealed) if len(sealed) <= MAX_SEALED_CHARS else None
+        if found is None or found[1] not in self._masters:
+            raise SealError("The value was not issued here or is no longer valid.", detail="format or kid")
+        kid, body = found[1], found[2]
+        try:
+            raw = base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True)
+            return self._cipher(kid, purpose).decrypt(
+                raw[:NONCE_BYTES], raw[NONCE_BYTES:], _associated(purpose, kid, aad)
+            )
+        except (InvalidTag, ValueError, binascii.Error) as error:
+            raise SealError("The value was not issued here or is no longer valid.", detail="tag") from error
+
+    def _cipher(self, kid: str, purpose: str) -> AESGCM:
+        cipher = self._derived.get((kid, purpose))
+        if cipher is None:
+            key = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=purpose.encode()).derive(
+                self._masters[kid]
+            )
+            cipher = self._derived[kid, purpose] = AESGCM(key)
+        return cipher
+
+
+def generate_line(kid: str, *, random: Callable[[int], bytes] = os.urandom) -> str:
+    """Return one new keyring line for ``kid``."""
+    return f"{kid}:{random(KEY_BYTES).hex()}"
+
+
+def _associated(purpose: str, kid: str, aad: bytes) -> bytes:
+    return f"{purpose}|{kid}|".encode() + aad
+
+
+def _weaknesses(kid: str, key: bytes) -> list[Fault]:
+    if len(key) != KEY_BYTES:
+        return [Fault(path=f"keyring {kid}", message=f"must be {KEY_BYTES} bytes; run `portico keyring init`")]
+    if len(set(key)) < MIN_DISTINCT_BYTES:
+        return [Fault(path=f"keyring {kid}", message="was not generated at random; run `portico keyring init`")]
+    return []

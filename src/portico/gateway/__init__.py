@@ -1,0 +1,1 @@
+"""AgentCore Gateway's data plane: pipeline (read it first), snapshot, catalog, sessions, endpoint."""

@@ -1,0 +1,56 @@
+"""One tool call on its way to a target, and what comes back."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from portico.model.gateway import Era
+from portico.model.principal import Principal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    """A call as it is handed to a target: names as the target has them, the envelope still to be built."""
+
+    tool: str
+    arguments: bytes | None  #: the ``arguments`` member as raw JSON, None when the client sent none
+    era: Era
+    version: str  #: the protocol revision that the client speaks
+    principal: Principal
+    session: str = ""  #: the downstream session's number; empty when there is none
+    wants_progress: bool = False  #: the client sent a progress token and its answer may stream
+    log_level: str = ""  #: modern clients ask for log messages per request; empty for none
+    trace: bytes | None = None  #: raw JSON object of traceparent, tracestate, baggage members to hand on
+    mirrored: tuple[tuple[bytes, bytes], ...] = ()  #: ``Mcp-Param-*`` headers of the client, handed on as sent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RpcError:
+    """A JSON-RPC error object as the target sent it."""
+
+    code: int
+    message: str
+    data: bytes | None = None  #: raw JSON
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """How a target answered: exactly one of ``result`` (raw JSON object) and ``error``."""
+
+    result: bytes | None = None
+    error: RpcError | None = None
+    is_error: bool = False  #: ``result`` is a tool result with ``isError: true``
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notification:
+    """Something that a target said before its answer.
+
+    ``params`` is a raw JSON object. For progress it is without the ``progressToken``, which only the two ends know.
+    """
+
+    kind: Literal["progress", "message"]
+    params: bytes
+
+
+#: What an audit record says became of a call.
+Outcome = Literal["ok", "tool_error", "protocol_error", "denied", "failed", "cancelled"]

@@ -1,0 +1,162 @@
+"""From stored documents to values: the AWS request document plus our extension become a Gateway or a Target.
+
+The documents were validated by ``control`` when they were saved (botocore's model, then
+:class:`GatewayExtension` and :class:`TargetExtension`), so a failure here is a fault of ours.
+"""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import msgspec
+
+from portico.model.gateway import (
+    PROTOCOL_VERSIONS,
+    Authorizer,
+    ClaimRule,
+    Gateway,
+    JwtAuthorizer,
+    NoAuthorizer,
+)
+from portico.model.target import EraSetting, EraTools, McpServer, Target, Tool
+
+DEFAULT_PAGE_SIZE = 200  #: tools; AWS does not publish its own (AWS-unverified)
+#: seconds; devguide gateway-sessions. Sessions and streaming are opt-in as there.
+DEFAULT_SESSION_TIMEOUT = 3600
+
+
+class GatewayExtension(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """``x-portico`` of a gateway: what AWS's document has no place for."""
+
+    page_size: int = DEFAULT_PAGE_SIZE
+    allowed_origins: tuple[str, ...] = ()
+
+
+class TargetExtension(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """``x-portico`` of a target. Times are seconds."""
+
+    era: EraSetting = "auto"
+    connect_timeout: float = 5.0
+    call_timeout: float = 60.0
+    idle_timeout: float = 60.0
+    max_concurrency: int = 100
+    max_response_bytes: int = 6 * 1024 * 1024
+    allow_private_addresses: bool = False
+    ca_file: str = ""
+    proxy: str = ""
+
+
+class _StoredEra(msgspec.Struct, frozen=True):
+    era: str
+    version: str
+    tools: list[msgspec.Raw]
+
+
+class _Named(msgspec.Struct):
+    name: str
+
+
+def parse_gateway(
+    *, gateway_id: str, document: Mapping[str, Any], extension: Mapping[str, Any], revision: int
+) -> Gateway:
+    """Compile a gateway's documents."""
+    mcp: dict[str, Any] = document.get("protocolConfiguration", {}).get("mcp", {})
+    own = msgspec.convert(dict(extension), GatewayExtension)
+    sessions = mcp.get("sessionConfiguration")
+    versions = cast("list[str]", mcp.get("supportedVersions") or PROTOCOL_VERSIONS)
+    return Gateway(
+        id=gateway_id,
+        name=document["name"],
+        authorizer=_authorizer(document),
+        supported_versions=tuple(v for v in PROTOCOL_VERSIONS if v in versions),
+        instructions=mcp.get("instructions", ""),
+        debug=document.get("exceptionLevel") == "DEBUG",
+        page_size=0 if mcp.get("disableMcpListToolsPagination") else own.page_size,
+        session_timeout=0 if sessions is None else sessions.get("sessionTimeoutInSeconds", DEFAULT_SESSION_TIMEOUT),
+        streaming=bool(mcp.get("streamingConfiguration", {}).get("enableResponseStreaming")),
+        allowed_origins=frozenset(own.allowed_origins),
+        revision=revision,
+    )
+
+
+def parse_target(
+    *,
+    target_id: str,
+    gateway_id: str,
+    document: Mapping[str, Any],
+    extension: Mapping[str, Any],
+    status: str,
+    eras: bytes | None,
+    revision: int,
+) -> Target:
+    """Compile a target's documents; ``eras`` is what :func:`dump_eras` wrote, None before the first sync."""
+    own = msgspec.convert(dict(extension), TargetExtension)
+    server = document["targetConfiguration"]["mcp"]["mcpServer"]
+    return Target(
+        id=target_id,
+        name=document["name"],
+        gateway_id=gateway_id,
+        kind=McpServer(endpoint=server["endpoint"]),
+        era=own.era,
+        connect_timeout=own.connect_timeout,
+        call_timeout=own.call_timeout,
+        idle_timeout=own.idle_timeout,
+        max_concurrency=own.max_concurrency,
+        max_response_bytes=own.max_response_bytes,
+        allow_private=own.allow_private_addresses,
+        ca_file=own.ca_file,
+        proxy=own.proxy,
+        revision=revision,
+        status=status,
+        eras=load_eras(eras) if eras else (),
+    )
+
+
+def dump_eras(eras: tuple[EraTools, ...]) -> bytes:
+    """Encode what a synchronization found, for the target's row."""
+    stored = [
+        _StoredEra(era=e.era, version=e.version, tools=[msgspec.Raw(t.definition) for t in e.tools]) for e in eras
+    ]
+    return msgspec.json.encode(stored)
+
+
+def load_eras(text: bytes) -> tuple[EraTools, ...]:
+    """Decode what :func:`dump_eras` wrote."""
+    stored = msgspec.json.decode(text, type=list[_StoredEra])
+    return tuple(
+        EraTools(
+            era="modern" if entry.era == "modern" else "legacy",
+            version=entry.version,
+            tools=tuple(
+                Tool(name=msgspec.json.decode(raw, type=_Named).name, definition=bytes(raw)) for raw in entry.tools
+            ),
+        )
+        for entry in stored
+    )
+
+
+def _authorizer(document: Mapping[str, Any]) -> Authorizer:
+    if document["authorizerType"] == "NONE":
+        return NoAuthorizer()
+    jwt: dict[str, Any] = document["authorizerConfiguration"]["customJWTAuthorizer"]
+    scopes: list[str] = jwt.get("allowedScopes", [])
+    mapping: dict[str, str] = jwt.get("advertisedScopeMapping", {})
+    return JwtAuthorizer(
+        discovery_url=jwt["discoveryUrl"],
+        allowed_audience=frozenset(jwt.get("allowedAudience", ())),
+        allowed_clients=frozenset(jwt.get("allowedClients", ())),
+        allowed_scopes=frozenset(scopes),
+        custom_claims=tuple(_claim_rule(entry) for entry in jwt.get("customClaims", ())),
+        advertised_scopes=tuple(mapping.get(scope, scope) for scope in scopes),
+    )
+
+
+def _claim_rule(entry: Mapping[str, Any]) -> ClaimRule:
+    matching = entry["authorizingClaimMatchValue"]
+    value = matching["claimMatchValue"]
+    values = value.get("matchValueStringList") or [value["matchValueString"]]
+    return ClaimRule(
+        claim=entry["inboundTokenClaimName"],
+        value_type=entry["inboundTokenClaimValueType"],
+        operator=matching["claimMatchOperator"],
+        values=frozenset(values),
+    )

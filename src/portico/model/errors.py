@@ -1,0 +1,223 @@
+"""The one error tree.
+
+Every error has a stable ``code`` (what programs branch on), an HTTP ``status`` and a ``public`` sentence
+that may be shown to the caller: it names the field and the fix and holds nothing internal. ``detail`` goes
+to the log only. Errors are raised inside and rendered in one place per surface (MCP endpoint, OAuth
+endpoints, pages, command line)::
+
+    PorticoError
+    ├── InputError 400 invalid_request          what the caller sent is wrong
+    │   ├── TooLarge 413 too_large
+    │   └── UnsupportedMedia 415 unsupported_media_type
+    ├── Unauthenticated 401                     who is calling is not proven
+    │   ├── MissingToken  missing_token
+    │   └── InvalidToken  invalid_token
+    ├── Forbidden 403 access_denied             who is calling is known and may not
+    │   └── InsufficientScope  insufficient_scope
+    ├── NotFound 404 not_found
+    ├── Conflict 409 conflict
+    ├── LimitExceeded 429 limit_exceeded
+    ├── Unavailable 503                         ours: try again later
+    │   ├── StorageUnavailable  storage_unavailable
+    │   ├── KeysUnavailable     keys_unavailable
+    │   └── JournalFull         journal_full
+    ├── UpstreamError 502 upstream_error        a target or provider is at fault, not we
+    │   ├── UpstreamUnreachable  upstream_unreachable
+    │   ├── UpstreamTimeout 504  upstream_timeout
+    │   ├── UpstreamInvalid      upstream_invalid
+    │   ├── UpstreamTooLarge     upstream_too_large
+    │   ├── UpstreamStatus       upstream_status
+    │   └── EgressDenied         egress_denied
+    ├── SealError 400 invalid_seal              a sealed value is not ours, expired its key or was changed
+    └── ConfigError 400 invalid_configuration   all faults of a configuration, in one report
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class PorticoError(Exception):
+    """Base of everything that Portico raises on purpose."""
+
+    code: ClassVar[str] = "internal_error"
+    status: ClassVar[int] = 500
+
+    def __init__(self, public: str, *, detail: str = "") -> None:
+        super().__init__(public if not detail else f"{public} [{detail}]")
+        self.public = public
+        self.detail = detail
+
+
+class InputError(PorticoError):
+    """What the caller sent is wrong; ``public`` names the field and the fix."""
+
+    code = "invalid_request"
+    status = 400
+
+
+class TooLarge(InputError):
+    """Input over one of the named limits."""
+
+    code = "too_large"
+    status = 413
+
+
+class UnsupportedMedia(InputError):
+    """A content type that the endpoint does not read."""
+
+    code = "unsupported_media_type"
+    status = 415
+
+
+class Unauthenticated(PorticoError):
+    """Who is calling is not proven."""
+
+    code = "unauthenticated"
+    status = 401
+
+
+class MissingToken(Unauthenticated):
+    """No bearer token was sent (RFC 6750 section 3.1: a challenge without ``error``)."""
+
+    code = "missing_token"
+
+
+class InvalidToken(Unauthenticated):
+    """The token is malformed, expired, revoked, foreign or not for this audience (RFC 6750 section 3.1)."""
+
+    code = "invalid_token"
+
+
+class Forbidden(PorticoError):
+    """The caller is known and may not do this."""
+
+    code = "access_denied"
+    status = 403
+
+
+class InsufficientScope(Forbidden):
+    """Client, scope or custom claim do not satisfy the gateway's authorizer (RFC 6750 section 3.1)."""
+
+    code = "insufficient_scope"
+
+
+class NotFound(PorticoError):
+    """There is no such thing, or it is not this caller's to see."""
+
+    code = "not_found"
+    status = 404
+
+
+class Conflict(PorticoError):
+    """The resource exists already or was changed by someone else meanwhile."""
+
+    code = "conflict"
+    status = 409
+
+
+class LimitExceeded(PorticoError):
+    """A bound on rate, count or concurrency was reached."""
+
+    code = "limit_exceeded"
+    status = 429
+
+
+class Unavailable(PorticoError):
+    """We cannot answer right now; the same request may succeed later."""
+
+    code = "unavailable"
+    status = 503
+
+
+class StorageUnavailable(Unavailable):
+    """The database cannot be reached or is locked."""
+
+    code = "storage_unavailable"
+
+
+class KeysUnavailable(Unavailable):
+    """An issuer's keys cannot be had and none are cached."""
+
+    code = "keys_unavailable"
+
+
+class JournalFull(Unavailable):
+    """The audit journal reached ``audit.journal_max``; a call that cannot be recorded is not made."""
+
+    code = "journal_full"
+
+
+class UpstreamError(PorticoError):
+    """A target, provider or key server is at fault, not Portico."""
+
+    code = "upstream_error"
+    status = 502
+
+
+class UpstreamUnreachable(UpstreamError):
+    """No connection, or it broke before an answer was complete."""
+
+    code = "upstream_unreachable"
+
+
+class UpstreamTimeout(UpstreamError):
+    """No answer within the deadline."""
+
+    code = "upstream_timeout"
+    status = 504
+
+
+class UpstreamInvalid(UpstreamError):
+    """The answer is not what its protocol says."""
+
+    code = "upstream_invalid"
+
+
+class UpstreamTooLarge(UpstreamError):
+    """The answer is over a named limit."""
+
+    code = "upstream_too_large"
+
+
+class UpstreamStatus(UpstreamError):
+    """The answer has an HTTP status that the caller did not ask for; ``http_status`` holds it."""
+
+    code = "upstream_status"
+
+    def __init__(self, public: str, *, http_status: int, detail: str = "") -> None:
+        super().__init__(public, detail=detail)
+        self.http_status = http_status
+
+
+class EgressDenied(UpstreamError):
+    """The address may not be dialled (private, link-local, or another scheme than allowed)."""
+
+    code = "egress_denied"
+
+
+class SealError(PorticoError):
+    """A sealed value was not made by our keyring for this purpose, or was changed."""
+
+    code = "invalid_seal"
+    status = 400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One fault of a document: where it is and how to mend it."""
+
+    path: str  #: for example ``gateways[0].authorizerConfiguration.customJWTAuthorizer.discoveryUrl``
+    message: str  #: a sentence with the fix
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+
+class ConfigError(PorticoError):
+    """A configuration was refused; ``faults`` lists everything that is wrong with it at once."""
+
+    code = "invalid_configuration"
+
+    def __init__(self, faults: "list[Fault]") -> None:
+        super().__init__("\n".join(str(fault) for fault in faults))
+        self.faults = tuple(faults)

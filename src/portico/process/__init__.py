@@ -1,0 +1,1 @@
+"""Supervised child processes: environment allow-list, process group, bounded output."""

@@ -1,0 +1,1 @@
+"""Settings, wiring (the composition root), the ASGI application and its lifespan."""

@@ -1,0 +1,248 @@
+"""Every table. Each row carries the account (the tenant); ``DEFAULT_ACCOUNT`` until more are built.
+
+``counters`` is how replicas learn of changes: whoever changes something bumps the counter of its scope in the
+same transaction, readers compare all counters in one statement (design 3.2). Scopes: ``gateway/<id>``,
+``issuer/<name>`` (settings, keys) and ``revocations``.
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+DEFAULT_ACCOUNT: Final = "000000000000"
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _account() -> Column[str]:
+    return Column("account", String(12), nullable=False)
+
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("scope", String(200), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+
+gateways = Table(
+    "gateways",
+    metadata,
+    _account(),
+    Column("id", String(120), primary_key=True),
+    Column("name", String(100), nullable=False),
+    Column("document", JSON, nullable=False),  # CreateGateway as AWS shapes it
+    Column("extension", JSON, nullable=False),  # x-portico
+    Column("status", String(40), nullable=False),
+    Column("status_reasons", JSON, nullable=False),
+    Column("managed_by", String(200), nullable=False, default=""),  # the file that declares it; empty: the API
+    Column("revision", Integer, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    UniqueConstraint("account", "name"),
+)
+
+targets = Table(
+    "targets",
+    metadata,
+    _account(),
+    Column("id", String(10), primary_key=True),
+    Column("gateway_id", String(120), nullable=False),
+    Column("name", String(100), nullable=False),
+    Column("document", JSON, nullable=False),  # CreateGatewayTarget as AWS shapes it
+    Column("extension", JSON, nullable=False),
+    Column("status", String(40), nullable=False),
+    Column("status_reasons", JSON, nullable=False),
+    Column("eras", LargeBinary, nullable=True),  # model.documents.dump_eras, of the last good synchronization
+    Column("synchronized_at", BigInteger, nullable=True),
+    Column("managed_by", String(200), nullable=False, default=""),
+    Column("revision", Integer, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    UniqueConstraint("gateway_id", "name"),
+    ForeignKeyConstraint(["gateway_id"], ["gateways.id"], ondelete="CASCADE"),
+)
+
+issuers = Table(
+    "issuers",
+    metadata,
+    _account(),
+    Column("name", String(64), primary_key=True),
+    Column("document", JSON, nullable=False),
+    Column("managed_by", String(200), nullable=False, default=""),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    _account(),
+    Column("issuer", String(64), nullable=False),
+    Column("kid", String(64), primary_key=True),
+    Column("sealed", Text, nullable=False),  # private JWK, purpose "signing-key", aad issuer|kid
+    Column("public_jwk", JSON, nullable=False),
+    Column("state", String(10), nullable=False),  # next | current | previous
+    Column("created_at", BigInteger, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    Index(None, "issuer"),
+)
+
+users = Table(
+    "users",
+    metadata,
+    _account(),
+    Column("issuer", String(64), nullable=False),
+    Column("subject", String(64), primary_key=True),  # random; the `sub` of tokens
+    Column("name", String(255), nullable=False),  # what the person types at login
+    Column("display_name", String(255), nullable=False, default=""),
+    Column("email", String(255), nullable=False, default=""),
+    Column("password_hash", Text, nullable=False),
+    Column("password_changed_at", BigInteger, nullable=False),
+    Column("disabled_at", BigInteger, nullable=True),
+    Column("managed_by", String(200), nullable=False, default=""),
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("issuer", "name"),
+)
+
+clients = Table(
+    "clients",
+    metadata,
+    _account(),
+    Column("issuer", String(64), primary_key=True),
+    Column("client_id", String(2048), primary_key=True),
+    Column("kind", String(16), nullable=False),  # registered (sealed id) | public | machine
+    Column("name", String(255), nullable=False),
+    Column("secret_hash", String(64), nullable=False, default=""),  # SHA-256 hex of 32 random bytes
+    Column("redirect_uris", JSON, nullable=False),
+    Column("scopes", JSON, nullable=False),
+    Column("default_resource", String(2048), nullable=False, default=""),
+    Column("disabled_at", BigInteger, nullable=True),
+    Column("deleted_at", BigInteger, nullable=True),  # the row stays: a sealed id must stay refused
+    Column("managed_by", String(200), nullable=False, default=""),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+grants = Table(
+    "grants",
+    metadata,
+    _account(),
+    Column("id", String(32), primary_key=True),
+    Column("issuer", String(64), nullable=False),
+    Column("subject", String(64), nullable=False),
+    Column("client_id", String(2048), nullable=False),
+    Column("scopes", JSON, nullable=False),
+    Column("resource", String(2048), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger, nullable=True),
+    Index(None, "issuer", "subject"),
+    Index(None, "issuer", "client_id"),
+)
+
+authorization_codes = Table(
+    "authorization_codes",
+    metadata,
+    _account(),
+    Column("code_hash", String(64), primary_key=True),  # SHA-256 hex
+    Column("issuer", String(64), nullable=False),
+    Column("grant_id", String(32), nullable=False),
+    Column("client_id", String(2048), nullable=False),
+    Column("redirect_uri", String(2048), nullable=False),
+    Column("code_challenge", String(128), nullable=False),
+    Column("scopes", JSON, nullable=False),
+    Column("resource", String(2048), nullable=False),
+    Column("nonce", String(512), nullable=False, default=""),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger, nullable=True),
+    ForeignKeyConstraint(["grant_id"], ["grants.id"], ondelete="CASCADE"),
+)
+
+refresh_tokens = Table(
+    "refresh_tokens",
+    metadata,
+    _account(),
+    Column("token_hash", String(64), primary_key=True),  # SHA-256 hex
+    Column("issuer", String(64), nullable=False),
+    Column("grant_id", String(32), nullable=False),
+    Column("client_id", String(2048), nullable=False),
+    Column("issued_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),  # idle lifetime; the grant's expires_at is the absolute one
+    Column("used_at", BigInteger, nullable=True),
+    Column("successor", Text, nullable=False, default=""),  # sealed; given again within the grace window
+    Index(None, "grant_id"),
+    ForeignKeyConstraint(["grant_id"], ["grants.id"], ondelete="CASCADE"),
+)
+
+revocations = Table(
+    "revocations",
+    metadata,
+    _account(),
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("kind", String(10), nullable=False),  # grant | client | subject
+    Column("issuer", String(2048), nullable=False),  # the issuer's URL as it stands in `iss`
+    Column("key", String(2048), nullable=False),
+    Column("not_before", BigInteger, nullable=False),  # tokens with iat at or before it are dead
+    Column("expires_at", BigInteger, nullable=False),  # no token that it concerns lives longer
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    _account(),
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("kind", String(40), nullable=False),
+    Column("key", String(200), nullable=False),
+    Column("run_at", Float, nullable=False),
+    Column("leased_until", Float, nullable=False, default=0),
+    Column("lease_owner", String(64), nullable=False, default=""),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("last_error", Text, nullable=False, default=""),
+    UniqueConstraint("kind", "key"),
+)
+
+audit_records = Table(
+    "audit_records",
+    metadata,
+    _account(),
+    Column("writer", String(64), primary_key=True),
+    Column("sequence", BigInteger, primary_key=True),
+    Column("time", Float, nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("line", Text, nullable=False),  # the journal's line, byte for byte
+    Index(None, "time"),
+)
+
+audit_heads = Table(
+    "audit_heads",
+    metadata,
+    _account(),
+    Column("writer", String(64), primary_key=True),
+    Column("sequence", BigInteger, primary_key=True),
+    Column("hash", String(64), nullable=False),
+    Column("signed_at", BigInteger, nullable=False),
+    Column("signature", Text, nullable=False),
+    Column("closed", Boolean, nullable=False, default=False),
+)

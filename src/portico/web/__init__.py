@@ -1,0 +1,1 @@
+"""Shared ASGI kit: bounded bodies, CORS, forms, browser session, CSRF, security headers, page layout."""
