@@ -1,0 +1,85 @@
+"""Sealing: what one key, purpose and row sealed opens for them alone."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from portico.crypto.keyring import MAX_SEALED_CHARS, Keyring, generate_line
+from portico.model.errors import ConfigError, SealError
+
+OLD = generate_line("old")
+NEW = generate_line("new")
+
+
+def test_a_sealed_value_opens_with_the_same_purpose_and_associated_data():
+    ring = Keyring.parse(OLD)
+    assert ring.open("state", ring.seal("state", b"hello", aad=b"row 1"), aad=b"row 1") == b"hello"
+
+
+@pytest.mark.case("B06", "F02")
+@pytest.mark.parametrize(("purpose", "aad"), [("code", b"row 1"), ("state", b"row 2"), ("state", b"")])
+def test_another_purpose_or_row_does_not_open_it(purpose, aad):
+    ring = Keyring.parse(OLD)
+    sealed = ring.seal("state", b"hello", aad=b"row 1")
+    with pytest.raises(SealError):
+        ring.open(purpose, sealed, aad=aad)
+
+
+def test_the_first_key_seals_and_all_keys_open():
+    before = Keyring.parse(OLD)
+    rotated = Keyring.parse(f"# newest first\n{NEW}\n\n{OLD}\n")
+    assert rotated.kids == ("new", "old")
+    assert rotated.seal("p", b"x").startswith("v1.new.")
+    assert rotated.open("p", before.seal("p", b"x")) == b"x"
+
+
+@pytest.mark.case("H05")
+def test_a_dropped_key_opens_nothing_any_more():
+    sealed = Keyring.parse(OLD).seal("p", b"x")
+    with pytest.raises(SealError):
+        Keyring.parse(NEW).open("p", sealed)
+
+
+@given(st.data())
+def test_any_changed_character_is_noticed(data):
+    ring = Keyring.parse(OLD)
+    sealed = ring.seal("p", b"some secret")
+    body = sealed.rindex(".") + 1
+    at = data.draw(st.integers(body, len(sealed) - 2))  # the last character holds unused bits
+    changed = sealed[:at] + ("A" if sealed[at] != "A" else "B") + sealed[at + 1 :]
+    with pytest.raises(SealError):
+        ring.open("p", changed)
+
+
+@given(st.text(max_size=300))
+def test_garbage_is_a_seal_error_and_nothing_else(text):
+    with pytest.raises(SealError):
+        Keyring.parse(OLD).open("p", text)
+
+
+def test_a_sealed_value_over_the_limit_is_not_even_decoded():
+    with pytest.raises(SealError):
+        Keyring.parse(OLD).open("p", "v1.old." + "A" * MAX_SEALED_CHARS)
+
+
+@pytest.mark.case("E14", "T13")
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("", "portico keyring init"),
+        ("a:00", "64 hex digits"),
+        ("a:" + "00" * 32, "not generated at random"),
+        (f"{OLD}\n{OLD}", "repeats"),
+        ("not a key", "64 hex digits"),
+    ],
+)
+def test_a_missing_short_or_guessable_key_is_refused_with_the_fix(text, hint):
+    with pytest.raises(ConfigError) as caught:
+        Keyring.parse(text)
+    assert hint in caught.value.public
+
+
+def test_no_fault_repeats_the_key_itself():
+    with pytest.raises(ConfigError) as caught:
+        Keyring.parse("kid:" + "ab" * 31)
+    assert "abab" not in caught.value.public

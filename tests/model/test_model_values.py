@@ -1,0 +1,52 @@
+"""Secrets print as stars; documents become values and come back."""
+
+import pytest
+
+from portico.model import errors
+from portico.model.documents import dump_eras, load_eras, parse_gateway
+from portico.model.principal import Principal
+from portico.model.secret import Secret
+from portico.model.target import EraTools, Tool
+
+
+@pytest.mark.case("H10")
+def test_a_secret_prints_as_stars_in_every_form():
+    secret = Secret("canary-4711")
+    shown = f"{secret} {secret!r} {secret!s} {[secret]} { {'k': secret} }"
+    assert "canary" not in shown
+    assert secret.reveal() == "canary-4711"
+    assert secret.matches("canary-4711")
+    assert not secret.matches("canary-4712")
+
+
+def test_every_error_has_a_code_and_stands_in_the_drawn_tree():
+    drawn = errors.__doc__ or ""
+    for name, value in vars(errors).items():
+        if isinstance(value, type) and issubclass(value, errors.PorticoError):
+            assert value.code, name
+            assert name in drawn, f"{name} is missing in the tree of model/errors.py"
+
+
+def test_the_same_subject_at_two_issuers_is_two_principals():
+    one = Principal(kind="user", issuer="https://a", subject="s", client_id="c")
+    other = Principal(kind="user", issuer="https://b", subject="s", client_id="c")
+    machine = Principal(kind="machine", issuer="https://a", subject="s", client_id="c")
+    assert len({one.key, other.key, machine.key}) == 3
+
+
+def test_sessions_and_streaming_are_opt_in_as_in_aws():
+    plain = parse_gateway(gateway_id="g", document={"name": "g", "authorizerType": "NONE"}, extension={}, revision=1)
+    assert (plain.session_timeout, plain.streaming) == (0, False)
+    opted = {"sessionConfiguration": {}, "streamingConfiguration": {"enableResponseStreaming": True}}
+    rich = parse_gateway(
+        gateway_id="g",
+        document={"name": "g", "authorizerType": "NONE", "protocolConfiguration": {"mcp": opted}},
+        extension={},
+        revision=1,
+    )
+    assert (rich.session_timeout, rich.streaming) == (3600, True)
+
+
+def test_what_a_synchronization_found_survives_storage():
+    eras = (EraTools(era="modern", version="2026-07-28", tools=(Tool(name="a", definition=b'{"name":"a"}'),)),)
+    assert load_eras(dump_eras(eras)) == eras
