@@ -16,3 +16,7 @@ The packages are layers; imports point downwards only (``pyproject.toml``, impor
 
 ``docs/architecture.md`` walks through the house and follows one call through it.
 """
+
+from typing import Final
+
+__version__: Final = "0.1.0"
