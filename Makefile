@@ -1,0 +1,44 @@
+# Everything sets up what it needs first; only `setup` touches the network, and only when something changed.
+.PHONY: help setup run test check fix bench docs
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make setup   install everything into .venv and node_modules'
+	@echo 'make run     start portico demo (options: make run ARGS="--port 9090")'
+	@echo 'make test    run the whole test suite (a part: make test ARGS="tests/cli -k login")'
+	@echo 'make check   lint, formatting, types, layers'
+	@echo 'make fix     apply what the linter and the formatter can'
+	@echo 'make bench   measure (docs/benchmarks.md)'
+	@echo 'make docs    render docs/ to .artifacts/docs and check every link'
+
+setup:
+	@scripts/setup.sh bench
+
+run:
+	@scripts/setup.sh run
+	@exec .venv/bin/portico demo $(ARGS)
+
+test:
+	@scripts/setup.sh dev
+	.venv/bin/pytest -n auto --dist loadgroup $(ARGS)
+
+check:
+	@scripts/setup.sh dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/pyright
+	.venv/bin/lint-imports
+	@! grep -nE '"resolved"|--(extra-)?index-url|--find-links' requirements*.lock scripts/locks/*.lock package-lock.json
+
+fix:
+	@scripts/setup.sh dev
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+bench:
+	@scripts/setup.sh bench
+	.venv/bin/python bench/run.py $(ARGS)
+
+docs:
+	@scripts/setup.sh dev
+	.venv/bin/python scripts/render_docs.py
