@@ -2,7 +2,8 @@
 
 Every error has a stable ``code`` (what programs branch on), an HTTP ``status`` and a ``public`` sentence
 that may be shown to the caller: it names the field and the fix and holds nothing internal. ``detail`` goes
-to the log only. Errors are raised inside and rendered in one place per surface (MCP endpoint, OAuth
+to the log only; ``debug_hint`` (which check failed, what would fix it, no secret) is for callers of a gateway whose
+``exceptionLevel`` is DEBUG. Errors are raised inside and rendered in one place per surface (MCP endpoint, OAuth
 endpoints, pages, command line)::
 
     PorticoError
@@ -60,10 +61,11 @@ class PorticoError(Exception):
     code: ClassVar[str] = "internal_error"
     status: ClassVar[int] = 500
 
-    def __init__(self, public: str, *, detail: str = "") -> None:
+    def __init__(self, public: str, *, detail: str = "", debug_hint: str = "") -> None:
         super().__init__(public if not detail else f"{public} [{detail}]")
         self.public = public
         self.detail = detail
+        self.debug_hint = debug_hint
 
 
 class InputError(PorticoError):
