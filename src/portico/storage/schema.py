@@ -232,6 +232,13 @@ audit_records = Table(
     Column("time", Float, nullable=False),
     Column("hash", String(64), nullable=False),
     Column("line", Text, nullable=False),  # the journal's line, byte for byte
+    # What is searched for, copied out of the line; verification compares them with it.
+    Column("outcome", String(20), nullable=False, default=""),
+    Column("gateway", String(120), nullable=False, default=""),
+    Column("target", String(100), nullable=False, default=""),
+    Column("tool", Text, nullable=False, default=""),
+    Column("user", Text, nullable=False, default=""),
+    Column("client", Text, nullable=False, default=""),
     Index(None, "time"),
 )
 

@@ -1,0 +1,117 @@
+"""Audit records and signed heads as the shipper copied them; the chain's rules live in :mod:`portico.audit`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from portico.storage.rows import fetch_all, fetch_one, upsert, values_of
+from portico.storage.schema import DEFAULT_ACCOUNT, audit_heads, audit_records
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRecordRow:
+    """One line of a journal, and what is searched for in it."""
+
+    writer: str
+    sequence: int
+    time: float  #: seconds since the epoch
+    hash: str  #: SHA-256 hex of ``line``
+    line: str  #: the journal's line, byte for byte, without its newline
+    outcome: str = ""
+    gateway: str = ""
+    target: str = ""
+    tool: str = ""
+    user: str = ""
+    client: str = ""
+    account: str = DEFAULT_ACCOUNT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditHeadRow:
+    """A signed statement: this writer had got as far as ``sequence``, whose line has this hash."""
+
+    writer: str
+    sequence: int
+    hash: str
+    signed_at: int
+    signature: str
+    closed: bool = False  #: the writer ended in order: nothing follows until it is opened again
+    account: str = DEFAULT_ACCOUNT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """What to look for; None and empty match everything."""
+
+    since: float | None = None  #: seconds since the epoch, inclusive
+    until: float | None = None  #: exclusive
+    user: str = ""
+    client: str = ""
+    gateway: str = ""
+    target: str = ""
+    tool: str = ""
+    outcome: str = ""
+
+
+async def append_records(conn: AsyncConnection, rows: Sequence[AuditRecordRow]) -> None:
+    """Insert a batch.
+
+    Raises:
+        IntegrityError: one of them is there already (Conflict outside of the transaction).
+    """
+    if rows:
+        await conn.execute(insert(audit_records), [values_of(row) for row in rows])
+
+
+async def list_records(conn: AsyncConnection, filters: Filters, *, limit: int) -> list[AuditRecordRow]:
+    """Return the newest records that match, newest first."""
+    columns = audit_records.c
+    statement = select(audit_records).order_by(columns.time.desc(), columns.writer, columns.sequence.desc())
+    if filters.since is not None:
+        statement = statement.where(columns.time >= filters.since)
+    if filters.until is not None:
+        statement = statement.where(columns.time < filters.until)
+    for name in ("user", "client", "gateway", "target", "tool", "outcome"):
+        if wanted := getattr(filters, name):
+            statement = statement.where(columns[name] == wanted)
+    return await fetch_all(conn, statement.limit(limit), AuditRecordRow)
+
+
+async def chain_after(conn: AsyncConnection, writer: str, sequence: int, *, limit: int) -> list[AuditRecordRow]:
+    """Return a writer's records after ``sequence``, in order."""
+    columns = audit_records.c
+    statement = select(audit_records).where(columns.writer == writer, columns.sequence > sequence)
+    return await fetch_all(conn, statement.order_by(columns.sequence).limit(limit), AuditRecordRow)
+
+
+async def last_record(conn: AsyncConnection, writer: str) -> AuditRecordRow | None:
+    """Return the record that a writer's shipper got to."""
+    columns = audit_records.c
+    statement = select(audit_records).where(columns.writer == writer).order_by(columns.sequence.desc()).limit(1)
+    return await fetch_one(conn, statement, AuditRecordRow)
+
+
+async def writers(conn: AsyncConnection) -> list[str]:
+    """Return every writer that has records or heads."""
+    statement = select(audit_records.c.writer).union(select(audit_heads.c.writer))
+    return sorted((await conn.execute(statement)).scalars())
+
+
+async def put_head(conn: AsyncConnection, row: AuditHeadRow) -> None:
+    """Store a signed head; one of the same sequence is written over."""
+    await conn.execute(upsert(audit_heads, values_of(row), key=("writer", "sequence")))
+
+
+async def heads(conn: AsyncConnection, writer: str | None = None) -> list[AuditHeadRow]:
+    """Return the signed heads in order, all or one writer's."""
+    statement = select(audit_heads).order_by(audit_heads.c.writer, audit_heads.c.sequence)
+    if writer is not None:
+        statement = statement.where(audit_heads.c.writer == writer)
+    return await fetch_all(conn, statement, AuditHeadRow)
+
+
+async def count_records(conn: AsyncConnection) -> int:
+    """Return how many records there are."""
+    return (await conn.execute(select(func.count()).select_from(audit_records))).scalar_one()

@@ -1,0 +1,65 @@
+"""Grants: what a user allowed a client; the root of a family of codes and tokens."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import delete as delete_from
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from portico.storage.rows import affects, fetch_all, fetch_one, insert_row
+from portico.storage.schema import DEFAULT_ACCOUNT, grants
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantRow:
+    """One row of ``grants``. Times are seconds since the epoch."""
+
+    id: str
+    issuer: str
+    subject: str
+    client_id: str
+    scopes: tuple[str, ...]
+    resource: str
+    created_at: int
+    expires_at: int  #: absolute lifetime of the family
+    revoked_at: int | None = None
+    account: str = DEFAULT_ACCOUNT
+
+
+async def add(conn: AsyncConnection, row: GrantRow) -> None:
+    """Insert a grant."""
+    await insert_row(conn, grants, row, conflict="The grant exists already.")
+
+
+async def get(conn: AsyncConnection, grant_id: str) -> GrantRow | None:
+    """Return one grant."""
+    return await fetch_one(conn, select(grants).where(grants.c.id == grant_id), GrantRow)
+
+
+async def list_all(
+    conn: AsyncConnection,
+    *,
+    issuer: str | None = None,
+    subject: str | None = None,
+    client_id: str | None = None,
+    live_at: int | None = None,
+) -> list[GrantRow]:
+    """Return the grants that match, newest first; with ``live_at`` only those that are neither over nor revoked."""
+    statement = select(grants).order_by(grants.c.created_at.desc(), grants.c.id)
+    for column, wanted in ((grants.c.issuer, issuer), (grants.c.subject, subject), (grants.c.client_id, client_id)):
+        if wanted is not None:
+            statement = statement.where(column == wanted)
+    if live_at is not None:
+        statement = statement.where(grants.c.revoked_at.is_(None), grants.c.expires_at > live_at)
+    return await fetch_all(conn, statement, GrantRow)
+
+
+async def revoke(conn: AsyncConnection, grant_id: str, at: int) -> bool:
+    """Revoke a grant; says whether it was there and not revoked before."""
+    statement = update(grants).where(grants.c.id == grant_id, grants.c.revoked_at.is_(None))
+    return await affects(conn, statement.values(revoked_at=at))
+
+
+async def prune(conn: AsyncConnection, before: int) -> None:
+    """Delete grants that were over before a time, with their codes and refresh tokens."""
+    await conn.execute(delete_from(grants).where(grants.c.expires_at < before))
