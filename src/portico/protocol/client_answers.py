@@ -395,6 +395,11 @@ def read_result(message: Message, kind: type[_Kind]) -> _Kind:
     raise UpstreamInvalid(f"The target's answer has the wrong shape (at {place}).")
 
 
+def error_code_of(message: Message) -> int | None:
+    """Return the code of a response's error, None for a result."""
+    return None if isinstance(message.error, UnsetType) else message.error.code
+
+
 def supported_versions(message: Message) -> tuple[str, ...] | None:
     """Return ``data.supported`` of an UnsupportedProtocolVersion error; None when it has none."""
     error = message.error

@@ -1,0 +1,251 @@
+"""Targets that are MCP servers over Streamable HTTP, spoken to in the era of the caller."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import replace
+from itertools import count
+
+from portico.model.call import Answer, Notification, ToolCall
+from portico.model.errors import LimitExceeded, UpstreamError, UpstreamInvalid, UpstreamTimeout
+from portico.model.target import Target
+from portico.net.relay import Relay, Response
+from portico.protocol.client import (
+    PreparedCall,
+    call_body,
+    cancelled_notification,
+    prepare_legacy_call,
+    prepare_modern_call,
+)
+from portico.protocol.client_answers import Message, notification_of, refusal_of, status_error, tool_answer
+from portico.targets.exchange import Listener, answer_of, route_to
+from portico.targets.handshake import ASIDE_SECONDS, post_aside
+from portico.targets.sessions import Entry, Place, SessionKey, UpstreamSessions
+
+MAX_QUESTIONS = 100  #: requests that a legacy server may send us in one call; each costs a POST
+
+#: Hands a notification to the caller. What it raises ends the call.
+Notify = Callable[[Notification], Awaitable[None]]
+
+_BAD_REQUEST = 400
+_NOT_FOUND = 404
+#: What the TypeScript SDK's servers answer, with HTTP 400, to a session that they do not know (any more).
+_SDK_NO_SESSION = -32000
+
+
+class McpServerTarget:
+    """One revision of a target: where it is, what its calls share, and how many of them are in flight.
+
+    It holds its place in ``sessions`` until :meth:`aclose`, so that a newer revision of the same server keeps them.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        relay: Relay,
+        sessions: UpstreamSessions,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.target = target
+        self._relay = relay
+        self._sessions = sessions
+        self._clock = clock
+        self._route = route_to(target)
+        self._place = Place(target.id, target.kind.endpoint, target.ca_file, target.proxy)
+        self._numbers = count(1)
+        self._in_flight = 0
+        self._modern = _prepared(target, modern=True)
+        self._legacy = _prepared(target, modern=False)
+        sessions.hold(self._place)
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls are under way."""
+        return self._in_flight
+
+    async def aclose(self) -> None:
+        """Let go of the upstream sessions; they end when no other revision uses them. Call it once."""
+        await self._sessions.let_go(self._place)
+
+    async def invoke(self, call: ToolCall, notify: Notify | None = None) -> Answer:
+        """Call a tool and return what the target answered, byte by byte as it sent it.
+
+        Cancelling the task cancels the call upstream: in the modern era by closing the stream, in the legacy era by
+        ``notifications/cancelled``.
+
+        Args:
+            call: the call, with the tool's own name.
+            notify: awaited for each progress and log notification, in order; None to drop them.
+
+        Raises:
+            LimitExceeded: the target has as many calls in flight as it may.
+            UpstreamError: the target did not answer, or not as its protocol says.
+        """
+        if self._in_flight >= self.target.max_concurrency:
+            raise LimitExceeded(
+                f"Target {self.target.name} has {self._in_flight} calls in flight, as many as it may; try again later."
+            )
+        self._in_flight += 1
+        try:
+            if call.era == "modern":
+                return await self._invoke_modern(call, notify)
+            return await self._invoke_legacy(call, notify)
+        finally:
+            self._in_flight -= 1
+
+    async def _invoke_modern(self, call: ToolCall, notify: Notify | None) -> Answer:
+        number = next(self._numbers)
+        prepared = self._modern.get(call.tool) or prepare_modern_call(call.tool)
+        headers = prepared.headers if not call.mirrored else (*prepared.headers, *call.mirrored)
+        route = self._route
+        body = _body(prepared, number, call)
+        response = await self._relay.send(route.peer, b"POST", route.path, headers, body, timeouts=route.timeouts)
+        try:
+            message = await answer_of(
+                response,
+                request_id=number,
+                max_bytes=route.max_bytes,
+                total=route.timeouts.total,
+                listener=_modern_listener(number, call, notify),
+            )
+        finally:
+            # Unfinished, this closes the connection: that is how a modern request is cancelled
+            # (2026-07-28 streamable-http "Cancellation").
+            await response.aclose()
+        return tool_answer(message, modern=True)
+
+    async def _invoke_legacy(self, call: ToolCall, notify: Notify | None) -> Answer:
+        deadline = self._clock() + self.target.call_timeout
+        key = SessionKey(self._place, call.principal.key, call.session, call.version)
+        message = None
+        for _ in range(2):
+            entry = await self._sessions.acquire(key, self._route)
+            try:
+                message = await self._call_in_session(entry, call, notify, deadline)
+            finally:
+                self._sessions.release(entry)
+            if message is not None:
+                return tool_answer(message, modern=False)
+            # The server forgot the session, so it did not do the call either: a new session, once
+            # (2025-11-25 transports "Session Management" 4).
+            self._sessions.forget(entry)
+        raise UpstreamInvalid("The target forgets its sessions as soon as it has made them.")
+
+    async def _call_in_session(
+        self, entry: Entry, call: ToolCall, notify: Notify | None, deadline: float
+    ) -> Message | None:
+        """Return the response, or None when the server does not know the session."""
+        number = next(self._numbers)
+        prepared = self._legacy.get(call.tool) or prepare_legacy_call(call.tool)
+        body = _body(prepared, number, call)
+        settled = False
+        try:
+            message = await self._send_in_session(entry, number, body, notify, deadline)
+            settled = True
+        except UpstreamTimeout:
+            raise  # 2025-11-25 lifecycle "Timeouts": tell the server that nobody waits any more
+        except UpstreamError:
+            settled = True
+            raise
+        finally:
+            if not settled:
+                await self._tell_cancelled(entry, number)
+        return message
+
+    async def _send_in_session(
+        self, entry: Entry, number: int, body: bytes, notify: Notify | None, deadline: float
+    ) -> Message | None:
+        route, session = self._route, entry.session
+        left = deadline - self._clock()
+        timeouts = route.timeouts
+        if left < timeouts.total - 1.0:  # opening a session took its share
+            timeouts = replace(timeouts, total=max(left, 0.001), first_byte=max(left, 0.001))
+        response = await self._relay.send(route.peer, b"POST", route.path, session.headers, body, timeouts=timeouts)
+        try:
+            if response.status == _NOT_FOUND:
+                if session.session_id is None:
+                    raise status_error(_NOT_FOUND)
+                return None
+            message = await answer_of(
+                response,
+                request_id=number,
+                max_bytes=route.max_bytes,
+                total=timeouts.total,
+                listener=self._legacy_listener(entry, number, notify),
+            )
+        finally:
+            await response.aclose()
+        return None if _lost_session(response, message, entry) else message
+
+    def _legacy_listener(self, entry: Entry, number: int, notify: Notify | None) -> Listener:
+        questions = 0
+
+        async def listen(message: Message) -> None:
+            nonlocal questions
+            if message.id is not None:
+                questions += 1
+                if questions > MAX_QUESTIONS:
+                    raise UpstreamInvalid(f"The target sent more than {MAX_QUESTIONS} requests during one call.")
+                with suppress(UpstreamError):  # a refusal that does not arrive is the server's loss
+                    await post_aside(self._relay, self._route, entry.session, refusal_of(message))
+            elif notify is not None and (told := notification_of(message, number)) is not None:
+                await notify(told)
+
+        return listen
+
+    async def _tell_cancelled(self, entry: Entry, number: int) -> None:
+        """Cancel a call at the server, within :data:`ASIDE_SECONDS`, even when we are cancelled once more."""
+        entry.users += 1  # the session must stay until the server was told
+
+        async def tell() -> None:
+            try:
+                async with asyncio.timeout(ASIDE_SECONDS):
+                    await post_aside(self._relay, self._route, entry.session, cancelled_notification(number))
+            except (UpstreamError, TimeoutError):
+                return  # the server is free to ignore it, and there is nobody left to tell
+            finally:
+                self._sessions.release(entry)
+
+        await asyncio.shield(self._sessions.spawn(tell()))
+
+
+def _prepared(target: Target, *, modern: bool) -> dict[str, PreparedCall]:
+    era = target.tools_in("modern" if modern else "legacy")
+    prepare = prepare_modern_call if modern else prepare_legacy_call
+    return {} if era is None else {tool.name: prepare(tool.name) for tool in era.tools}
+
+
+def _body(prepared: PreparedCall, number: int, call: ToolCall) -> bytes:
+    return call_body(
+        prepared,
+        request_id=number,
+        arguments=call.arguments,
+        wants_progress=call.wants_progress,
+        log_level=call.log_level,
+        trace=call.trace,
+    )
+
+
+def _modern_listener(number: int, call: ToolCall, notify: Notify | None) -> Listener:
+    async def listen(message: Message) -> None:
+        if message.id is not None:  # 2026-07-28 streamable-http "Receiving Messages": MUST NOT
+            raise UpstreamInvalid("The target sent a request on an answer stream, which this protocol forbids.")
+        if notify is None:
+            return
+        told = notification_of(message, number)
+        # Who asked for no log level gets no messages (2026-07-28 server/utilities/logging).
+        if told is not None and (told.kind == "progress" or call.log_level):
+            await notify(told)
+
+    return listen
+
+
+def _lost_session(response: Response, message: Message, entry: Entry) -> bool:
+    error = message.error
+    return (
+        response.status == _BAD_REQUEST
+        and entry.session.session_id is not None
+        and getattr(error, "code", None) == _SDK_NO_SESSION
+    )
