@@ -10,7 +10,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,9 +21,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from portico.model.errors import ConfigError, Conflict, Fault, StorageUnavailable
 
 BUSY_TIMEOUT: Final = 2.0  #: seconds that a statement waits for a lock of another process
-WRITER_TIMEOUT: Final = 4.0  #: seconds that a write waits for the writes of this process before it
+START_TIMEOUT: Final = 4.0  #: seconds until a transaction has begun: turn, connection and lock together
+WAL_ATTEMPTS: Final = 40  #: to switch a file to WAL while other processes use it
+WAL_RETRY: Final = 0.05  #: seconds between them
 POOL_SIZE: Final = 8  #: connections; each costs a thread
-POOL_TIMEOUT: Final = 4.0  #: seconds that a transaction waits for a connection
 FILE_MODE: Final = 0o600
 DIRECTORY_MODE: Final = 0o700
 
@@ -54,11 +55,7 @@ class Database:
         database = cls(make_engine(url))
         try:
             with translated():
-                async with database._engine.connect() as conn:
-                    # Persistent in the file, and not allowed inside a transaction, hence on the driver.
-                    raw = await conn.get_raw_connection()
-                    assert raw.driver_connection is not None
-                    await raw.driver_connection.execute("PRAGMA journal_mode=WAL")
+                await _use_wal(database._engine)
         except BaseException:
             await database.aclose()
             raise
@@ -71,9 +68,8 @@ class Database:
         Raises:
             StorageUnavailable: the database cannot be reached, is locked, or no connection became free in time.
         """
-        with translated():
-            async with self._engine.connect() as conn, conn.begin():
-                yield conn
+        async with AsyncExitStack() as stack:
+            yield await self._begin(stack, writes=False)
 
     @asynccontextmanager
     async def write(self) -> AsyncGenerator[AsyncConnection]:
@@ -83,27 +79,25 @@ class Database:
             StorageUnavailable: the database cannot be reached or the lock was not had in time; nothing was written.
             Conflict: a constraint of the schema was broken; nothing was written.
         """
-        async with self._turn():
-            with translated():
-                async with self._engine.connect() as conn:
-                    await conn.execution_options(**{_WRITES: True})
-                    async with conn.begin():
-                        yield conn
+        async with AsyncExitStack() as stack:
+            yield await self._begin(stack, writes=True)
 
     async def aclose(self) -> None:
         """Close every connection."""
         await self._engine.dispose()
 
-    @asynccontextmanager
-    async def _turn(self) -> AsyncGenerator[None]:
+    async def _begin(self, stack: AsyncExitStack, *, writes: bool) -> AsyncConnection:
+        stack.enter_context(translated())
         try:
-            await asyncio.wait_for(self._writer.acquire(), WRITER_TIMEOUT)
+            async with asyncio.timeout(START_TIMEOUT):
+                if writes:
+                    await stack.enter_async_context(self._writer)
+                conn = await stack.enter_async_context(self._engine.connect())
+                await conn.execution_options(**{_WRITES: writes})
+                await stack.enter_async_context(conn.begin())
         except TimeoutError as error:
-            raise StorageUnavailable(_UNAVAILABLE, detail="the writes before this one took too long") from error
-        try:
-            yield
-        finally:
-            self._writer.release()
+            raise StorageUnavailable(_UNAVAILABLE, detail=f"no transaction within {START_TIMEOUT} s") from error
+        return conn
 
 
 @contextmanager
@@ -119,7 +113,7 @@ def translated() -> Generator[None]:
         if error.connection_invalidated or type(error.orig) is sqlite3.DatabaseError:  # "file is not a database"
             raise StorageUnavailable(_UNAVAILABLE, detail=_reason(error)) from error
         raise
-    except (sqlite3.OperationalError, sqlite3.DatabaseError) as error:  # out of our own event handlers
+    except sqlite3.DatabaseError as error:  # out of our own event handlers
         raise StorageUnavailable(_UNAVAILABLE, detail=_reason(error)) from error
 
 
@@ -138,7 +132,7 @@ def make_engine(url: str, *, foreign_keys: bool = True) -> AsyncEngine:
         connect_args={"timeout": BUSY_TIMEOUT, "isolation_level": None},
         pool_size=POOL_SIZE,
         max_overflow=0,
-        pool_timeout=POOL_TIMEOUT,
+        pool_timeout=START_TIMEOUT,
         hide_parameters=True,
     )
 
@@ -155,6 +149,22 @@ def make_engine(url: str, *, foreign_keys: bool = True) -> AsyncEngine:
     event.listen(engine.sync_engine, "connect", connected)
     event.listen(engine.sync_engine, "begin", begins)
     return engine
+
+
+async def _use_wal(engine: AsyncEngine) -> None:
+    """Switch the file to WAL, which stays with it. SQLite does not wait here when others do the same, so we do."""
+    async with engine.connect() as conn:
+        driver = (await conn.get_raw_connection()).driver_connection
+        assert driver is not None
+        for attempt in range(WAL_ATTEMPTS):
+            try:
+                await driver.execute("PRAGMA journal_mode=WAL")  # no transaction may hold it, so not through SQLAlchemy
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or attempt == WAL_ATTEMPTS - 1:
+                    raise
+                await asyncio.sleep(WAL_RETRY)
+            else:
+                return
 
 
 def _parse(url: str) -> URL:

@@ -1,0 +1,69 @@
+import asyncio
+import sqlite3
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from portico.model.errors import ConfigError
+from portico.storage import counters
+from portico.storage.engine import Database
+from portico.storage.migrate import is_current, migrate
+from portico.storage.schema import metadata
+
+
+async def test_the_migrations_make_exactly_the_schema(database):
+    def compare(connection):
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        return compare_metadata(context, metadata)
+
+    async with database.read() as conn:
+        assert await conn.run_sync(compare) == []
+    assert await is_current(database)
+
+
+async def test_an_empty_database_is_not_current(url):
+    database = await Database.open(url)
+    assert not await is_current(database)
+    await database.aclose()
+
+
+async def test_migrating_again_changes_nothing(database, url):
+    async with database.write() as conn:
+        await counters.bump(conn, "gateway/a")
+    await migrate(url)
+    async with database.read() as conn:
+        assert await counters.read_all(conn) == {"gateway/a": 1}
+
+
+async def test_processes_that_start_at_once_migrate_once(url):
+    await asyncio.gather(*(migrate(url) for _ in range(4)))
+    database = await Database.open(url)
+    assert await is_current(database)
+    await database.aclose()
+
+
+async def test_a_database_of_a_newer_version_is_refused(database, url):
+    raw = sqlite3.connect(url.removeprefix("sqlite:///"))
+    raw.execute("UPDATE alembic_version SET version_num = '9999'")
+    raw.commit()
+    raw.close()
+    with pytest.raises(ConfigError) as caught:
+        await migrate(url)
+    assert "newer version" in str(caught.value)
+
+
+async def test_a_failed_migration_leaves_no_half_of_it(url, monkeypatch):
+    from portico.storage import migrate as module
+
+    def fails(connection):
+        original(connection)
+        raise LookupError
+
+    original = module._upgrade
+    monkeypatch.setattr(module, "_upgrade", fails)
+    with pytest.raises(LookupError):
+        await migrate(url)
+    raw = sqlite3.connect(url.removeprefix("sqlite:///"))
+    assert raw.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+    raw.close()
