@@ -22,8 +22,7 @@ from portico.model.errors import ConfigError, Conflict, Fault, StorageUnavailabl
 
 BUSY_TIMEOUT: Final = 2.0  #: seconds that a statement waits for a lock of another process
 START_TIMEOUT: Final = 4.0  #: seconds until a transaction has begun: turn, connection and lock together
-WAL_ATTEMPTS: Final = 40  #: to switch a file to WAL while other processes use it
-WAL_RETRY: Final = 0.05  #: seconds between them
+WAL_RETRY: Final = 0.05  #: seconds between attempts to switch a file to WAL that other processes use
 POOL_SIZE: Final = 8  #: connections; each costs a thread
 FILE_MODE: Final = 0o600
 DIRECTORY_MODE: Final = 0o700
@@ -156,11 +155,13 @@ async def _use_wal(engine: AsyncEngine) -> None:
     async with engine.connect() as conn:
         driver = (await conn.get_raw_connection()).driver_connection
         assert driver is not None
-        for attempt in range(WAL_ATTEMPTS):
+        deadline = asyncio.get_running_loop().time() + START_TIMEOUT
+        while True:
             try:
                 await driver.execute("PRAGMA journal_mode=WAL")  # no transaction may hold it, so not through SQLAlchemy
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or attempt == WAL_ATTEMPTS - 1:
+                late = asyncio.get_running_loop().time() > deadline
+                if late or error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
                     raise
                 await asyncio.sleep(WAL_RETRY)
             else:
