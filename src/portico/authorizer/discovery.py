@@ -1,0 +1,59 @@
+"""Discovery of a foreign issuer (RFC 8414, OpenID Connect Discovery), without I/O: from a URL to issuer and keys.
+
+The document is believed only about the issuer whose location it was fetched from; otherwise any server could speak for
+any issuer (RFC 8414 section 3.3, "mix-up").
+"""
+
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+WELL_KNOWN_NAMES: Final = ("openid-configuration", "oauth-authorization-server")
+MAX_URL_CHARS: Final = 2048
+
+
+class DiscoveryFault(ValueError):
+    """A discovery URL or document cannot be used; the text says why and what would fix it."""
+
+
+def issuers_of(discovery_url: str) -> tuple[str, ...]:
+    """Return the issuers whose metadata may stand at ``discovery_url``.
+
+    Both forms for an issuer with a path: inserted before it (RFC 8414 section 3.1) and appended to it (OpenID Connect
+    Discovery section 4.1). Both specifications drop a trailing slash of the issuer, so there is one with and one
+    without: Auth0's issuer ends with a slash, most do not.
+
+    Raises:
+        DiscoveryFault: it is not the location of any issuer's metadata.
+    """
+    parts = urlsplit(discovery_url)
+    for name in WELL_KNOWN_NAMES:
+        before, found, after = parts.path.partition(f"/.well-known/{name}")
+        if found and not (before and after) and (not after or after.startswith("/")):
+            issuer = f"{parts.scheme}://{parts.netloc}{before or after}".rstrip("/")
+            return (issuer, f"{issuer}/")
+    raise DiscoveryFault(
+        "discoveryUrl must be an issuer's URL with /.well-known/openid-configuration or "
+        "/.well-known/oauth-authorization-server in it."
+    )
+
+
+def read_metadata(document: dict[str, Any], discovery_url: str) -> tuple[str, str]:
+    """Return the issuer and its ``jwks_uri``.
+
+    Raises:
+        DiscoveryFault: the issuer is another than the URL says, or the keys' URL is missing or less safe.
+    """
+    issuer = document.get("issuer")
+    expected = issuers_of(discovery_url)
+    if not isinstance(issuer, str) or issuer not in expected:
+        raise DiscoveryFault(
+            f"The document names the issuer {str(issuer)[:200]!r}, but its URL belongs to {expected[0]!r}: "
+            "use the discoveryUrl of that very issuer."
+        )
+    jwks_uri = document.get("jwks_uri")
+    if not isinstance(jwks_uri, str) or len(jwks_uri) > MAX_URL_CHARS:
+        raise DiscoveryFault("The document has no jwks_uri.")
+    schemes = {"https", urlsplit(discovery_url).scheme}  # never from https down to http
+    if urlsplit(jwks_uri).scheme not in schemes:
+        raise DiscoveryFault("The document's jwks_uri is not https.")
+    return issuer, jwks_uri
