@@ -5,7 +5,7 @@ The documents were validated by ``control`` when they were saved (botocore's mod
 """
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Annotated, Any, Final, cast
 
 import msgspec
 
@@ -19,15 +19,23 @@ from portico.model.gateway import (
 )
 from portico.model.target import EraSetting, EraTools, McpServer, Target, Tool
 
-DEFAULT_PAGE_SIZE = 200  #: tools; AWS does not publish its own (AWS-unverified)
+DEFAULT_PAGE_SIZE: Final = 200  #: tools; AWS does not publish its own (AWS-unverified)
+MAX_PAGE_SIZE: Final = 1000  #: tools
 #: seconds; devguide gateway-sessions. Sessions and streaming are opt-in as there.
-DEFAULT_SESSION_TIMEOUT = 3600
+DEFAULT_SESSION_TIMEOUT: Final = 3600
+MAX_CONNECT_SECONDS: Final = 60
+MAX_CALL_SECONDS: Final = 900  #: AWS's quota for one call: 15 minutes
+MAX_CONCURRENCY: Final = 10_000
+MIN_RESPONSE_BYTES: Final = 1024
+MAX_RESPONSE_BYTES: Final = 64 * 1024 * 1024
+
+_Seconds = Annotated[float, msgspec.Meta(gt=0, le=MAX_CALL_SECONDS)]
 
 
 class GatewayExtension(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """``x-portico`` of a gateway: what AWS's document has no place for."""
 
-    page_size: int = DEFAULT_PAGE_SIZE
+    page_size: Annotated[int, msgspec.Meta(ge=1, le=MAX_PAGE_SIZE)] = DEFAULT_PAGE_SIZE
     allowed_origins: tuple[str, ...] = ()
 
 
@@ -35,11 +43,11 @@ class TargetExtension(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """``x-portico`` of a target. Times are seconds."""
 
     era: EraSetting = "auto"
-    connect_timeout: float = 5.0
-    call_timeout: float = 60.0
-    idle_timeout: float = 60.0
-    max_concurrency: int = 100
-    max_response_bytes: int = 6 * 1024 * 1024
+    connect_timeout: Annotated[float, msgspec.Meta(gt=0, le=MAX_CONNECT_SECONDS)] = 5.0
+    call_timeout: _Seconds = 60.0
+    idle_timeout: _Seconds = 60.0
+    max_concurrency: Annotated[int, msgspec.Meta(ge=1, le=MAX_CONCURRENCY)] = 100
+    max_response_bytes: Annotated[int, msgspec.Meta(ge=MIN_RESPONSE_BYTES, le=MAX_RESPONSE_BYTES)] = 6 * 1024 * 1024
     allow_private_addresses: bool = False
     ca_file: str = ""
     proxy: str = ""

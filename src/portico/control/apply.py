@@ -1,0 +1,81 @@
+"""Applying what a file declares: all of it in one transaction, and again without effect.
+
+What the file managed before and no longer declares is removed, with the revocations that belong to it. What others
+manage (the API, the command line) is never touched; a name that they hold is a fault. Passwords are hashed before the
+transaction: a write lock is not held for 150 ms.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+
+from portico.control.apply_directory import DirectoryStep, PasswordHashes
+from portico.control.apply_gateways import GatewayStep
+from portico.control.declarations import Declarations, UserDeclaration
+from portico.control.secrets import Random
+from portico.crypto.keyring import Keyring
+from portico.crypto.passwords import hash_password, verify_password
+from portico.model.errors import ConfigError
+from portico.storage import users
+from portico.storage.engine import Database
+
+
+class Applier:
+    """Writes declarations to storage. Remembers which passwords it has checked, so that a reload need not again."""
+
+    def __init__(
+        self,
+        database: Database,
+        keyring: Keyring,
+        *,
+        clock: Callable[[], float] = time.time,
+        random: Random = os.urandom,
+    ) -> None:
+        self._database = database
+        self._keyring = keyring
+        self._clock = clock
+        self._random = random
+        self._checked: dict[tuple[str, str], tuple[UserDeclaration, str]] = {}
+
+    async def apply(self, declared: Declarations) -> None:
+        """Make storage hold what the file declares; all or nothing.
+
+        Raises:
+            ConfigError: every name that somebody else manages.
+            StorageUnavailable: nothing was written.
+        """
+        hashes = await self._password_hashes(declared)
+        now = int(self._clock())
+        async with self._database.write() as conn:
+            directory = DirectoryStep(conn, ground=declared.ground, hashes=hashes, now=now, random=self._random)
+            await directory.run(declared.issuers, self._keyring)
+            gateways = GatewayStep(conn, now=now, random=self._random)
+            await gateways.run(declared.gateways)
+            faults = directory.faults + gateways.faults
+            if faults:
+                raise ConfigError(faults)  # rolls the transaction back
+
+    async def _password_hashes(self, declared: Declarations) -> PasswordHashes:
+        """Return the hash to store per (issuer, user): the stored one wherever it fits the declared password."""
+        async with self._database.read() as conn:
+            stored = {(row.issuer, row.name): row.password_hash for row in await users.list_all(conn)}
+        checked: dict[tuple[str, str], tuple[UserDeclaration, str]] = {}
+        for issuer in declared.issuers:
+            for user in issuer.users:
+                key = (issuer.name, user.name)
+                checked[key] = (user, await self._password_hash(key, user, stored.get(key, "")))
+        self._checked = checked
+        return {key: password_hash for key, (_, password_hash) in checked.items()}
+
+    async def _password_hash(self, key: tuple[str, str], user: UserDeclaration, stored: str) -> str:
+        if user.password is None:
+            return user.password_hash
+        password = user.password.reveal()
+        if stored:
+            known, known_hash = self._checked.get(key, (None, ""))
+            if known is not None and known.password == user.password and known_hash == stored:
+                return stored
+            if await asyncio.to_thread(verify_password, stored, password):
+                return stored
+        return await asyncio.to_thread(hash_password, password)

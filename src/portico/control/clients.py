@@ -1,0 +1,259 @@
+"""Use cases on the clients of an issuer: machines, declared public clients, and those that registered themselves."""
+
+import os
+import re
+from dataclasses import dataclass
+from dataclasses import replace as changed
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from portico.control.issuers import require_issuer
+from portico.control.relaxations import Ground
+from portico.control.revocation import end_grants, end_tokens
+from portico.control.secrets import MIN_SECRET_CHARS, Random, new_client_secret, secret_hash
+from portico.model.errors import Conflict, InputError, NotFound
+from portico.model.secret import Secret
+from portico.oauth.redirect_uri import kind_of
+from portico.oauth.scope import is_scope_token
+from portico.storage import clients
+from portico.storage.clients import ClientKind, ClientRow
+from portico.storage.engine import Database
+
+MAX_NAME_CHARS: Final = 255  #: the column's width
+
+_CLIENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,127}\Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientSummary:
+    """What is told of a client. Times are seconds since the epoch."""
+
+    issuer: str
+    client_id: str
+    kind: ClientKind
+    name: str
+    redirect_uris: tuple[str, ...]
+    scopes: tuple[str, ...]
+    disabled_at: int | None
+    managed_by: str
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewMachine:
+    """A machine client and its secret, which is told this once."""
+
+    client: ClientSummary
+    secret: Secret
+
+
+async def list_all(database: Database, *, issuer: str | None = None) -> list[ClientSummary]:
+    """Return every living client, or those of one issuer, oldest first."""
+    async with database.read() as conn:
+        return [summary(row) for row in await clients.list_all(conn, issuer=issuer)]
+
+
+async def add_machine(
+    database: Database,
+    *,
+    issuer: str,
+    name: str,
+    scopes: tuple[str, ...],
+    now: int,
+    client_id: str = "",
+    default_resource: str = "",
+    random: Random = os.urandom,
+) -> NewMachine:
+    """Add a client that gets tokens for itself; its id is its name unless one is given.
+
+    Raises:
+        InputError: id, name or scopes cannot be used.
+        NotFound: there is no such issuer.
+        Conflict: the id is taken.
+    """
+    secret = new_client_secret(random)
+    row = ClientRow(
+        issuer=issuer,
+        client_id=client_id or name,
+        kind="machine",
+        name=name,
+        secret_hash=secret_hash(secret),
+        scopes=scopes,
+        default_resource=default_resource,
+        created_at=now,
+    )
+    await _add(database, row)
+    return NewMachine(client=summary(row), secret=secret)
+
+
+async def add_public(
+    database: Database,
+    *,
+    issuer: str,
+    client_id: str,
+    name: str,
+    redirect_uris: tuple[str, ...],
+    now: int,
+    scopes: tuple[str, ...] = (),
+    default_resource: str = "",
+) -> ClientSummary:
+    """Add a client that people log in with; it has no secret.
+
+    Raises:
+        InputError: id, name, redirect URIs or scopes cannot be used.
+        NotFound: there is no such issuer.
+        Conflict: the id is taken.
+    """
+    row = ClientRow(
+        issuer=issuer,
+        client_id=client_id,
+        kind="public",
+        name=name,
+        redirect_uris=redirect_uris,
+        scopes=scopes,
+        default_resource=default_resource,
+        created_at=now,
+    )
+    await _add(database, row)
+    return summary(row)
+
+
+async def new_secret(
+    database: Database, *, ground: Ground, issuer: str, client_id: str, now: int, random: Random = os.urandom
+) -> Secret:
+    """Give a machine a new secret; the old one and every token it got end.
+
+    Raises:
+        NotFound: there is no such machine client.
+        Conflict: a file declares the client's secret.
+    """
+    secret = new_client_secret(random)
+    async with database.write() as conn:
+        row = await _unmanaged(conn, issuer, client_id)
+        if row.kind != "machine":
+            raise NotFound(f"The client {client_id!r} is no machine and has no secret.")
+        await clients.replace(conn, changed(row, secret_hash=secret_hash(secret)))
+        await end_everything(conn, row, ground=ground, now=now)
+    return secret
+
+
+async def disable(database: Database, *, ground: Ground, issuer: str, client_id: str, now: int) -> None:
+    """Refuse a client from now on; its live access tokens end at the next poll.
+
+    Raises:
+        NotFound: there is no such client.
+    """
+    async with database.write() as conn:
+        row = await _found(conn, issuer, client_id)
+        await clients.set_disabled(conn, issuer, client_id, now)
+        await end_everything(conn, row, ground=ground, now=now)
+
+
+async def enable(database: Database, *, issuer: str, client_id: str) -> None:
+    """Serve a disabled client again; what was ended stays ended.
+
+    Raises:
+        NotFound: there is no such client.
+    """
+    async with database.write() as conn:
+        await _found(conn, issuer, client_id)
+        await clients.set_disabled(conn, issuer, client_id, None)
+
+
+async def delete(database: Database, *, ground: Ground, issuer: str, client_id: str, now: int) -> None:
+    """Delete a client; its grants and live tokens end, and a registered id stays refused for good.
+
+    Raises:
+        NotFound: there is no such client.
+        Conflict: a file declares the client, and would bring it back.
+    """
+    async with database.write() as conn:
+        row = await _unmanaged(conn, issuer, client_id)
+        await remove(conn, row, ground=ground, now=now)
+
+
+# Steps that applying a file shares; they run in the caller's transaction.
+
+
+async def remove(conn: AsyncConnection, row: ClientRow, *, ground: Ground, now: int) -> None:
+    """Mark a client as deleted; grants are revoked and live tokens end."""
+    await clients.delete(conn, row.issuer, row.client_id, now)
+    await end_everything(conn, row, ground=ground, now=now)
+
+
+async def end_everything(conn: AsyncConnection, row: ClientRow, *, ground: Ground, now: int) -> None:
+    """Revoke a client's grants and end its live tokens."""
+    await end_grants(conn, row.issuer, now, client_id=row.client_id)
+    await end_tokens(conn, "client", ground.issuer_url(row.issuer), row.client_id, now)
+
+
+def loses_something(old: ClientRow, new: ClientRow) -> bool:
+    """Say whether a change takes something away, so that what was issued before must not outlive it."""
+    return (
+        (old.kind, old.secret_hash) != (new.kind, new.secret_hash)
+        or not set(old.scopes) <= set(new.scopes)
+        or not set(old.redirect_uris) <= set(new.redirect_uris)
+    )
+
+
+def check_client(row: ClientRow) -> None:
+    """Refuse a declared client that cannot work or should not.
+
+    Raises:
+        InputError: says what is wrong.
+    """
+    if row.kind != "registered" and not _CLIENT_ID.match(row.client_id):
+        raise InputError("A client id must be 1 to 128 of A-Z a-z 0-9 . _ ~ - and begin with a letter or digit.")
+    if not 0 < len(row.name) <= MAX_NAME_CHARS or not row.name.isprintable():
+        raise InputError(f"A client name must have 1 to {MAX_NAME_CHARS} printable characters.")
+    if not all(is_scope_token(scope) for scope in row.scopes):
+        raise InputError("A scope must be printable ASCII without space, quote and backslash (RFC 6749 3.3).")
+    if row.kind == "machine" and not row.scopes:
+        raise InputError("A machine client needs at least one scope, for example mcp/invoke.")
+    if row.kind == "public" and not row.redirect_uris:
+        raise InputError("A public client needs at least one redirect URI.")
+    if any(kind_of(uri) == "refused" for uri in row.redirect_uris):
+        raise InputError("A redirect URI must be loopback, https or of a private-use scheme, without fragment or `..`.")
+
+
+def check_secret(secret: Secret) -> None:
+    """Refuse a machine's secret that was typed rather than generated: it is stored under one plain SHA-256 (T13)."""
+    if len(secret.reveal()) < MIN_SECRET_CHARS:
+        raise InputError(f"A machine's secret must have at least {MIN_SECRET_CHARS} characters; generate it.")
+
+
+def summary(row: ClientRow) -> ClientSummary:
+    """Leave out what is secret."""
+    return ClientSummary(
+        issuer=row.issuer,
+        client_id=row.client_id,
+        kind=row.kind,
+        name=row.name,
+        redirect_uris=row.redirect_uris,
+        scopes=row.scopes,
+        disabled_at=row.disabled_at,
+        managed_by=row.managed_by,
+        created_at=row.created_at,
+    )
+
+
+async def _add(database: Database, row: ClientRow) -> None:
+    check_client(row)
+    async with database.write() as conn:
+        await require_issuer(conn, row.issuer)
+        await clients.add(conn, row)
+
+
+async def _found(conn: AsyncConnection, issuer: str, client_id: str) -> ClientRow:
+    row = await clients.get(conn, issuer, client_id)
+    if row is None or row.deleted_at is not None:
+        raise NotFound(f"The issuer {issuer!r} has no client {client_id!r}.")
+    return row
+
+
+async def _unmanaged(conn: AsyncConnection, issuer: str, client_id: str) -> ClientRow:
+    row = await _found(conn, issuer, client_id)
+    if row.managed_by:
+        raise Conflict(f"The client {client_id!r} is declared in {row.managed_by}; change it there.")
+    return row

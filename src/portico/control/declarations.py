@@ -1,0 +1,84 @@
+"""What a file declares: issuers with their users and clients, gateways with their targets.
+
+Values only; :mod:`portico.control.declared_issuers` and :mod:`portico.control.declared_gateways` read them out of a
+document, :mod:`portico.control.apply` writes them to storage.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from portico.control.relaxations import Ground
+from portico.model.secret import Secret
+from portico.storage.clients import ClientRow
+
+MANAGED_BY: Final = "portico.yaml"  #: the logical name of the file, wherever it lies
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserDeclaration:
+    """A user; exactly one of the two ways to give a password."""
+
+    name: str
+    password: Secret | None = None
+    password_hash: str = ""  #: Argon2id, PHC string
+    display_name: str = ""
+    email: str = ""
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientDeclaration:
+    """A machine (with the hash of its secret) or a public client."""
+
+    row: ClientRow  #: as it is stored, but for its times
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuerDeclaration:
+    """An issuer's document and its directory."""
+
+    name: str
+    document: Mapping[str, Any]
+    users: tuple[UserDeclaration, ...] = ()
+    clients: tuple[ClientDeclaration, ...] = ()
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetDeclaration:
+    """A CreateGatewayTarget document and our extension."""
+
+    document: Mapping[str, Any]
+    extension: Mapping[str, Any]
+    path: str = ""
+
+    @property
+    def name(self) -> str:
+        """The target's name."""
+        return self.document["name"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayDeclaration:
+    """A CreateGateway document, our extension, and the targets."""
+
+    document: Mapping[str, Any]
+    extension: Mapping[str, Any]
+    targets: tuple[TargetDeclaration, ...] = ()
+    path: str = ""
+
+    @property
+    def name(self) -> str:
+        """The gateway's name."""
+        return self.document["name"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declarations:
+    """Everything that a file declares, and the ground it was judged on."""
+
+    ground: Ground
+    issuers: tuple[IssuerDeclaration, ...] = ()
+    gateways: tuple[GatewayDeclaration, ...] = ()

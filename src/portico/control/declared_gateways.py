@@ -1,0 +1,72 @@
+"""``gateways[]`` of a file: AWS's documents with ``x-portico`` and ``targets`` beside their members."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from portico.control.declarations import Declarations, GatewayDeclaration, TargetDeclaration
+from portico.control.declared_issuers import read_issuer
+from portico.control.documents import EXTENSION_KEY, gateway_faults, target_faults
+from portico.control.reader import Reader, ReadFile
+from portico.control.relaxations import Ground
+from portico.model.errors import Fault
+from portico.net.egress import Egress
+
+
+def read_declarations(
+    document: Mapping[str, Any], *, public_url: str, egress: Egress, read_file: ReadFile
+) -> tuple[Declarations, list[Fault]]:
+    """Read ``issuers`` and ``gateways`` of a file's document.
+
+    The declarations are only of use when there are no faults.
+    """
+    reader = Reader(read_file)
+    issuers = reader.unique(
+        [read_issuer(reader, entry, path) for entry, path in reader.entries(document, "issuers", "")],
+        "name",
+        lambda issuer: issuer.name,
+    )
+    ground = Ground(public_url=public_url, issuers=frozenset(issuer.name for issuer in issuers))
+    gateways = reader.unique(
+        [
+            _read_gateway(reader, entry, path, ground, egress)
+            for entry, path in reader.entries(document, "gateways", "")
+        ],
+        "name",
+        lambda gateway: gateway.name,
+    )
+    return Declarations(ground=ground, issuers=issuers, gateways=gateways), reader.faults
+
+
+def _read_gateway(
+    reader: Reader, entry: Mapping[str, Any], path: str, ground: Ground, egress: Egress
+) -> GatewayDeclaration | None:
+    document, extension = _split(reader, entry, path, beside=frozenset({"targets"}))
+    reader.faults += gateway_faults(document, extension, ground=ground, path=path)
+    targets = [_read_target(reader, target, where, egress) for target, where in reader.entries(entry, "targets", path)]
+    declared = reader.unique(targets, "name", lambda target: target.name)
+    if not isinstance(document.get("name"), str):
+        return None
+    return GatewayDeclaration(document=document, extension=extension, targets=declared, path=path)
+
+
+def _read_target(reader: Reader, entry: Mapping[str, Any], path: str, egress: Egress) -> TargetDeclaration | None:
+    document, extension = _split(reader, entry, path)
+    reader.faults += target_faults(document, extension, egress=egress, path=path)
+    ca_file: object = extension.get("caFile")
+    if isinstance(ca_file, str) and ca_file:
+        reader.file_text(ca_file, f"{path}.{EXTENSION_KEY}.caFile")
+    if not isinstance(document.get("name"), str):
+        return None
+    return TargetDeclaration(document=document, extension=extension, path=path)
+
+
+def _split(
+    reader: Reader, entry: Mapping[str, Any], path: str, *, beside: frozenset[str] = frozenset()
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Part an entry into AWS's document and ours."""
+    document = {key: value for key, value in entry.items() if key != EXTENSION_KEY and key not in beside}
+    extension: object = entry.get(EXTENSION_KEY, {})
+    if isinstance(extension, dict):
+        return document, cast("dict[str, Any]", extension)
+    reader.fault(f"{path}.{EXTENSION_KEY}", "must be an object")
+    return document, {}

@@ -1,0 +1,104 @@
+"""``issuers[]`` of a file: settings, users, clients."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from portico.control.clients import check_client, check_secret
+from portico.control.declarations import MANAGED_BY, ClientDeclaration, IssuerDeclaration, UserDeclaration
+from portico.control.reader import Reader
+from portico.control.secrets import secret_hash
+from portico.control.users import check_name, check_password
+from portico.model.errors import ConfigError
+from portico.oauth.issuer_settings import parse_issuer_settings
+from portico.storage.clients import ClientRow
+
+SHA256_DIGITS: Final = 64
+
+_USER: Final = frozenset({"name", "password", "passwordFile", "passwordHash", "displayName", "email"})
+_CLIENT: Final = frozenset({"clientId", "name", "defaultResource"})
+_SECRET: Final = frozenset({"secret", "secretFile", "secretHash"})
+
+
+def read_issuer(reader: Reader, entry: Mapping[str, Any], path: str) -> IssuerDeclaration | None:
+    """Read one issuer; None when it has not even a name."""
+    name: object = entry.get("name")
+    if not isinstance(name, str):
+        reader.fault(f"{path}.name", "is required" if name is None else "must be text")
+        return None
+    document = {key: value for key, value in entry.items() if key not in {"users", "clients", "name"}}
+    _judge_settings(reader, name, document, path)
+    users = [_read_user(reader, user, where) for user, where in reader.entries(entry, "users", path)]
+    clients = [_read_client(reader, client, where, name) for client, where in reader.entries(entry, "clients", path)]
+    return IssuerDeclaration(
+        name=name,
+        document=document,
+        users=reader.unique(users, "name", lambda user: user.name),
+        clients=reader.unique(clients, "clientId", lambda client: client.row.client_id),
+        path=path,
+    )
+
+
+def _judge_settings(reader: Reader, name: str, document: Mapping[str, Any], path: str) -> None:
+    try:
+        parse_issuer_settings(name, document)
+    except ConfigError as error:
+        for fault in error.faults:  # its paths begin with the issuer's name, ours with its place in the file
+            reader.fault(path + fault.path.removeprefix(f"issuers.{name}"), fault.message)
+
+
+def _read_user(reader: Reader, entry: Mapping[str, Any], path: str) -> UserDeclaration | None:
+    texts = reader.texts(entry, path, _USER, required={"name"})
+    password = reader.secret(texts, path, plain="password", file="passwordFile", hashed="passwordHash")
+    if password is not None:
+        reader.judge(f"{path}.password", lambda: check_password(password))
+    hashed = texts.get("passwordHash", "")
+    if hashed and not hashed.startswith("$argon2id$"):
+        reader.fault(f"{path}.passwordHash", "must be an Argon2id hash ($argon2id$...)")
+    if "name" not in texts:
+        return None
+    reader.judge(f"{path}.name", lambda: check_name(texts["name"]))
+    return UserDeclaration(
+        name=texts["name"],
+        password=password,
+        password_hash=hashed,
+        display_name=texts.get("displayName", ""),
+        email=texts.get("email", ""),
+        path=path,
+    )
+
+
+def _read_client(reader: Reader, entry: Mapping[str, Any], path: str, issuer: str) -> ClientDeclaration | None:
+    """Read a client: with ``redirectUris`` a public one, without a machine."""
+    public = "redirectUris" in entry
+    known, required = (_CLIENT, {"clientId"}) if public else (_CLIENT | _SECRET, {"name"})
+    texts = reader.texts(entry, path, known, required=required, lists={"scopes", "redirectUris"})
+    stored = "" if public else _machine_secret_hash(reader, texts, path)
+    redirect_uris = reader.text_list(entry, "redirectUris", path)
+    scopes = reader.text_list(entry, "scopes", path)
+    if not required <= texts.keys():
+        return None
+    row = ClientRow(
+        issuer=issuer,
+        client_id=texts.get("clientId") or texts["name"],
+        kind="public" if public else "machine",
+        name=texts.get("name") or texts["clientId"],
+        secret_hash=stored,
+        redirect_uris=redirect_uris,
+        scopes=scopes,
+        default_resource=texts.get("defaultResource", ""),
+        managed_by=MANAGED_BY,
+        created_at=0,
+    )
+    reader.judge(path, lambda: check_client(row))
+    return ClientDeclaration(row=row, path=path)
+
+
+def _machine_secret_hash(reader: Reader, texts: Mapping[str, str], path: str) -> str:
+    secret = reader.secret(texts, path, plain="secret", file="secretFile", hashed="secretHash")
+    if secret is not None:
+        reader.judge(f"{path}.secret", lambda: check_secret(secret))
+        return secret_hash(secret)
+    hashed = texts.get("secretHash", "")
+    if hashed and (len(hashed) != SHA256_DIGITS or set(hashed) - set("0123456789abcdef")):
+        reader.fault(f"{path}.secretHash", "must be the SHA-256 of the secret in 64 lower-case hex digits")
+    return hashed

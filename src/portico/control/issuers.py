@@ -1,0 +1,78 @@
+"""Use cases on the issuers that Portico serves."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from portico.control.revocation import end_grants
+from portico.model.errors import NotFound
+from portico.storage import counters, issuers, signing_keys
+from portico.storage.engine import Database
+from portico.storage.issuers import IssuerRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuerSummary:
+    """What is told of an issuer. Times are seconds since the epoch."""
+
+    name: str
+    url: str  #: as it stands in ``iss``
+    managed_by: str
+    created_at: int
+    updated_at: int
+
+
+async def list_all(database: Database, *, public_url: str) -> list[IssuerSummary]:
+    """Return every issuer, by name."""
+    async with database.read() as conn:
+        rows = await issuers.list_all(conn)
+    return [
+        IssuerSummary(
+            name=row.name,
+            url=f"{public_url}/i/{row.name}",
+            managed_by=row.managed_by,
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+        )
+        for row in rows
+    ]
+
+
+# Steps that run in the caller's transaction.
+
+
+async def put(conn: AsyncConnection, *, name: str, document: Mapping[str, Any], managed_by: str, now: int) -> bool:
+    """Make an issuer or change its settings; says whether anything changed."""
+    stored = await issuers.get(conn, name)
+    if stored is not None and (stored.document, stored.managed_by) == (dict(document), managed_by):
+        return False
+    row = IssuerRow(name=name, document=dict(document), managed_by=managed_by, created_at=now, updated_at=now)
+    await issuers.put(conn, row)
+    await counters.bump(conn, f"issuer/{name}")
+    return True
+
+
+async def remove(conn: AsyncConnection, name: str, *, now: int) -> None:
+    """Take an issuer away with its keys and grants.
+
+    Its other users and clients stay: an issuer that was renamed by mistake must not cost the whole directory. No
+    token of theirs is left, and none can be had while the issuer is away.
+    """
+    for key in await signing_keys.list_all(conn, issuer=name):
+        await signing_keys.drop(conn, key.kid)
+    await end_grants(conn, name, now)
+    await issuers.delete(conn, name)
+    await counters.bump(conn, f"issuer/{name}")
+
+
+async def require_issuer(conn: AsyncConnection, name: str) -> None:
+    """Make sure that the issuer is there.
+
+    Raises:
+        NotFound: it is not; names those that are.
+    """
+    if await issuers.get(conn, name) is None:
+        known = ", ".join(row.name for row in await issuers.list_all(conn)) or "none"
+        raise NotFound(f"There is no issuer {name!r}; there are: {known}.")

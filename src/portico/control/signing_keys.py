@@ -1,0 +1,121 @@
+"""Use cases on the signing keys of our issuers.
+
+An issuer has a *next* key, published so that verifiers know it before it signs, a *current* one that signs, and
+*previous* ones that still verify. Rotation moves each one on; dropping is for emergencies and ends at once what the
+key had signed (D20).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from portico.control.issuers import require_issuer
+from portico.crypto.keyring import Keyring
+from portico.crypto.signing import SigningKey
+from portico.model.errors import NotFound
+from portico.oauth.issuer_settings import MAX_ACCESS_TOKEN_SECONDS
+from portico.storage import counters, signing_keys
+from portico.storage.engine import Database
+from portico.storage.signing_keys import KeyState, SigningKeyRow
+
+SEALING_PURPOSE = "signing-key"
+
+MakeKey = Callable[[], SigningKey]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeySummary:
+    """What is told of a signing key. Times are seconds since the epoch."""
+
+    issuer: str
+    kid: str
+    state: KeyState
+    created_at: int
+    changed_at: int
+
+
+async def list_all(database: Database, *, issuer: str | None = None) -> list[KeySummary]:
+    """Return every signing key, or those of one issuer, oldest first."""
+    async with database.read() as conn:
+        return [_summary(row) for row in await signing_keys.list_all(conn, issuer=issuer)]
+
+
+async def rotate(
+    database: Database, keyring: Keyring, *, issuer: str, now: int, make: MakeKey = SigningKey.generate
+) -> list[KeySummary]:
+    """Let the next key sign; former ones stay until nothing that they signed can be alive.
+
+    Raises:
+        NotFound: there is no such issuer.
+    """
+    async with database.write() as conn:
+        await require_issuer(conn, issuer)
+        for row in await signing_keys.list_all(conn, issuer=issuer):
+            if row.state != "previous":
+                await signing_keys.set_state(conn, row.kid, "current" if row.state == "next" else "previous", now)
+            elif row.changed_at + MAX_ACCESS_TOKEN_SECONDS < now:
+                await signing_keys.drop(conn, row.kid)
+        await ensure(conn, keyring, issuer=issuer, now=now, make=make)
+        await counters.bump(conn, f"issuer/{issuer}")
+        return [_summary(row) for row in await signing_keys.list_all(conn, issuer=issuer)]
+
+
+async def drop(
+    database: Database, keyring: Keyring, *, kid: str, now: int, make: MakeKey = SigningKey.generate
+) -> None:
+    """Delete a key for good: every token that it signed is refused at the next poll.
+
+    Raises:
+        NotFound: there is no such key.
+    """
+    async with database.write() as conn:
+        row = next((row for row in await signing_keys.list_all(conn) if row.kid == kid), None)
+        if row is None:
+            raise NotFound(f"There is no signing key {kid!r}.")
+        await signing_keys.drop(conn, kid)
+        await ensure(conn, keyring, issuer=row.issuer, now=now, make=make)
+        await counters.bump(conn, f"issuer/{row.issuer}")
+
+
+# Steps that run in the caller's transaction.
+
+
+async def ensure(
+    conn: AsyncConnection, keyring: Keyring, *, issuer: str, now: int, make: MakeKey = SigningKey.generate
+) -> bool:
+    """Make sure that the issuer has a current and a next key; says whether something was made.
+
+    A next key steps in for a missing current one: verifiers may have it already.
+    """
+    states = {row.state: row.kid for row in await signing_keys.list_all(conn, issuer=issuer)}
+    made = False
+    if "current" not in states:
+        kid = states.pop("next", None) or await _add(conn, keyring, issuer=issuer, now=now, make=make)
+        await signing_keys.set_state(conn, kid, "current", now)
+        made = True
+    if "next" not in states:
+        await _add(conn, keyring, issuer=issuer, now=now, make=make)
+        made = True
+    return made
+
+
+async def _add(conn: AsyncConnection, keyring: Keyring, *, issuer: str, now: int, make: MakeKey) -> str:
+    key = make()
+    row = SigningKeyRow(
+        issuer=issuer,
+        kid=key.kid,
+        sealed=keyring.seal(SEALING_PURPOSE, key.private_json(), aad=f"{issuer}|{key.kid}".encode()),
+        public_jwk=key.public_jwk(),
+        state="next",
+        created_at=now,
+        changed_at=now,
+    )
+    await signing_keys.add(conn, row)
+    return key.kid
+
+
+def _summary(row: SigningKeyRow) -> KeySummary:
+    return KeySummary(
+        issuer=row.issuer, kid=row.kid, state=row.state, created_at=row.created_at, changed_at=row.changed_at
+    )
