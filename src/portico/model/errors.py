@@ -136,10 +136,14 @@ class Conflict(PorticoError):
 
 
 class LimitExceeded(PorticoError):
-    """A bound on rate, count or concurrency was reached."""
+    """A bound on rate, count or concurrency was reached; ``retry_after`` is in seconds, 0 when nobody knows."""
 
     code = "limit_exceeded"
     status = 429
+
+    def __init__(self, public: str, *, detail: str = "", retry_after: float = 0) -> None:
+        super().__init__(public, detail=detail)
+        self.retry_after = retry_after
 
 
 class Unavailable(PorticoError):
