@@ -1,1 +1,6 @@
-"""The authorization server: metadata, registration, authorize, login, consent, token, keys."""
+"""The authorization server under ``/i/{name}``: people log in and consent, clients get tokens.
+
+Owns its routes (:meth:`portico.issuer.app.IssuerApp.routes`), the handlers behind them, the issuers and signing keys in
+memory, and the login of local users. The rules are in :mod:`portico.oauth`, rows in :mod:`portico.storage`, the look of
+pages and the browser's cookies in :mod:`portico.web`. Who manages issuers, users, clients and keys is ``control``.
+"""

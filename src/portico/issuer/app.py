@@ -1,0 +1,160 @@
+"""The issuer's routes: one table of endpoints, one place where errors become answers."""
+
+import os
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from portico.crypto.keyring import Keyring
+from portico.issuer import documents, register
+from portico.issuer.authorize import authorize
+from portico.issuer.consent import consent
+from portico.issuer.login import login
+from portico.issuer.passwords import PasswordCheck
+from portico.issuer.powers import Powers
+from portico.issuer.rendering import json_error, page_error
+from portico.issuer.revoke import revoke
+from portico.issuer.store import Issuer, Issuers
+from portico.issuer.throttle import LoginThrottle, RateLimit
+from portico.issuer.token import token
+from portico.model.errors import NotFound, PorticoError
+from portico.oauth.metadata import well_known_paths
+from portico.storage.engine import Database
+from portico.web.asgi import ASGIApp, ClientDisconnected, Receive, Scope, Send
+from portico.web.cookies import Cookies
+from portico.web.cors import Cors
+from portico.web.pages import Pages
+from portico.web.sessions import Sessions
+
+PATH: Final = "/i/{name}"
+
+Handler = Callable[[Powers, Issuer, Request], Awaitable[Response]]
+Surface = Literal["page", "json"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One row of the table: ``page`` is for people and never read across origins, ``json`` is for clients."""
+
+    path: str
+    method: Literal["GET", "POST"]
+    surface: Surface
+    handler: Handler
+
+
+_SERVER, _OPENID, _SERVER_APPENDED, _OPENID_APPENDED = well_known_paths(PATH)
+
+ENDPOINTS: Final = (
+    Endpoint(path=f"{PATH}/authorize", method="GET", surface="page", handler=authorize),
+    Endpoint(path=f"{PATH}/login", method="POST", surface="page", handler=login),
+    Endpoint(path=f"{PATH}/consent", method="POST", surface="page", handler=consent),
+    Endpoint(path=f"{PATH}/token", method="POST", surface="json", handler=token),
+    Endpoint(path=f"{PATH}/revoke", method="POST", surface="json", handler=revoke),
+    Endpoint(path=f"{PATH}/register", method="POST", surface="json", handler=register.register),
+    Endpoint(path=f"{PATH}/jwks", method="GET", surface="json", handler=documents.jwks),
+    Endpoint(path=_SERVER, method="GET", surface="json", handler=documents.authorization_server),
+    Endpoint(path=_SERVER_APPENDED, method="GET", surface="json", handler=documents.authorization_server),
+    Endpoint(path=_OPENID, method="GET", surface="json", handler=documents.openid),
+    Endpoint(path=_OPENID_APPENDED, method="GET", surface="json", handler=documents.openid),
+)
+
+
+class IssuerApp:
+    """All issuers of one Portico."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        keyring: Keyring,
+        public_url: str,
+        resources: Callable[[str], Sequence[str]],
+        cookie_suffix: str,
+        resource_name: Callable[[str], str] = lambda _resource: "",
+        clock: Callable[[], float] = time.time,
+        random: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        """Take the powers.
+
+        ``resources`` gives the resources of the gateways that trust an issuer, by its URL; ``resource_name`` what
+        people call one. ``cookie_suffix`` keeps two Porticos on one laptop apart.
+        """
+        self.issuers = Issuers(database, keyring, public_url=public_url)
+        self._powers = Powers(
+            public_url=public_url,
+            database=database,
+            keyring=keyring,
+            issuers=self.issuers,
+            resources=resources,
+            resource_name=resource_name,
+            clock=clock,
+            random=random,
+            pages=Pages(["portico.issuer"]),
+            cookies=Cookies(public_url, cookie_suffix),
+            sessions=Sessions(keyring, random=random),
+            passwords=PasswordCheck(),
+            login_throttle=LoginThrottle(),
+            registrations=RateLimit(burst=register.BURST, per_second=register.PER_SECOND),
+        )
+
+    async def load_all(self) -> None:
+        """Read every issuer; call it before serving.
+
+        Raises:
+            StorageUnavailable: the database cannot be reached.
+        """
+        await self.issuers.load_all()
+
+    async def reload(self, name: str) -> None:
+        """Read one issuer again, when its counter moved.
+
+        Raises:
+            StorageUnavailable: the database cannot be reached; what was loaded before stays.
+        """
+        await self.issuers.reload(name)
+
+    def routes(self) -> list[Route]:
+        """Return the routes, at the origin's root: the metadata's locations demand it."""
+        return [Route(endpoint.path, _serve(self._powers, endpoint)) for endpoint in ENDPOINTS]
+
+
+def _serve(powers: Powers, endpoint: Endpoint) -> ASGIApp:
+    app = _Served(powers, endpoint)
+    return Cors(app, methods=endpoint.method.encode()) if endpoint.surface == "json" else app
+
+
+class _Served:
+    """One endpoint as an ASGI app: finds the issuer, renders what was raised."""
+
+    def __init__(self, powers: Powers, endpoint: Endpoint) -> None:
+        self._powers = powers
+        self._endpoint = endpoint
+        self._methods = {"GET", "HEAD"} if endpoint.method == "GET" else {"POST"}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        issuer = self._powers.issuers.get(str(request.path_params["name"]))
+        try:
+            response = await self._answer(issuer, request)
+        except ClientDisconnected:
+            return
+        except PorticoError as error:
+            response = self._refuse(error, issuer)
+        await response(scope, receive, send)
+
+    async def _answer(self, issuer: Issuer | None, request: Request) -> Response:
+        if issuer is None:
+            raise NotFound("There is no such issuer.")
+        if request.method not in self._methods:
+            return Response(status_code=405, headers={"allow": ", ".join(sorted(self._methods))})
+        return await self._endpoint.handler(self._powers, issuer, request)
+
+    def _refuse(self, error: PorticoError, issuer: Issuer | None) -> Response:
+        if self._endpoint.surface == "json":
+            return json_error(error)
+        return page_error(self._powers.pages, error, brand="Portico" if issuer is None else issuer.title)

@@ -1,0 +1,56 @@
+"""``GET /authorize``: judge the request, then show the login or the consent page."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from portico.issuer.clients import find_client
+from portico.issuer.consent import consent_page
+from portico.issuer.login import login_page
+from portico.issuer.people import session_of, user_of
+from portico.issuer.powers import Powers
+from portico.issuer.store import Issuer
+from portico.model.errors import ConsentRequired, InvalidRequest, LoginRequired, OAuthError
+from portico.oauth.authorize import error_url, judge_prompt, judge_redirect, judge_request, state_of
+from portico.web.forms import read_query
+from portico.web.pages import see_other
+
+
+async def authorize(powers: Powers, issuer: Issuer, request: Request) -> Response:
+    """Answer an authorization request (RFC 6749 section 4.1.1).
+
+    Consent is asked for each time: a login that is still alive never becomes a code by itself.
+
+    Raises:
+        OAuthError: client or redirect URI are not proven, so the person sees it and nobody is redirected.
+        StorageUnavailable: whether client and user still exist cannot be known.
+        KeysUnavailable: no token could be signed in the end.
+    """
+    issuer.key()
+    parameters = read_query(request)
+    session = session_of(powers, issuer, request)
+    async with powers.database.read() as conn:
+        client = await find_client(conn, powers.keyring, issuer.name, parameters.required("client_id"))
+        user = await user_of(conn, issuer, session)
+    if client is None:
+        raise InvalidRequest("The application is not known here, or it was removed.")
+    redirect_uri = judge_redirect(parameters, client, issuer.settings)
+    state = state_of(parameters)
+    try:
+        asked = judge_request(
+            parameters,
+            client=client,
+            redirect_uri=redirect_uri,
+            state=state,
+            settings=issuer.settings,
+            resources=powers.resources(issuer.url),
+        )
+        prompt = judge_prompt(parameters)
+        if session is None or user is None or prompt.login:
+            if prompt.silent:
+                raise LoginRequired("Nobody is logged in.")
+            return login_page(powers, issuer, request, asked, client)
+        if prompt.silent:
+            raise ConsentRequired("Consent is asked for each time.")
+        return consent_page(powers, issuer, request, asked, client=client, session=session, user=user)
+    except OAuthError as error:
+        return see_other(error_url(redirect_uri, error, state=state, issuer=issuer.url))

@@ -1,0 +1,33 @@
+"""What the handlers of the issuer work with; made once by :class:`portico.issuer.app.IssuerApp`."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from portico.crypto.keyring import Keyring
+from portico.issuer.passwords import PasswordCheck
+from portico.issuer.store import Issuers
+from portico.issuer.throttle import LoginThrottle, RateLimit
+from portico.storage.engine import Database
+from portico.web.cookies import Cookies
+from portico.web.pages import Pages
+from portico.web.sessions import Sessions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Powers:
+    """Constructor arguments of the handlers, together."""
+
+    public_url: str
+    database: Database
+    keyring: Keyring
+    issuers: Issuers
+    resources: Callable[[str], Sequence[str]]  #: issuer URL to the resources of the gateways that trust it
+    resource_name: Callable[[str], str]  #: resource to the gateway's name for people, empty when unknown
+    clock: Callable[[], float]
+    random: Callable[[int], bytes]
+    pages: Pages
+    cookies: Cookies
+    sessions: Sessions
+    passwords: PasswordCheck
+    login_throttle: LoginThrottle
+    registrations: RateLimit

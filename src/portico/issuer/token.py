@@ -1,0 +1,123 @@
+"""``POST /token``: every grant passes the same steps and none can skip one.
+
+Read, authenticate the client, may it use the grant, redeem, sign. All that is written is written in one transaction.
+"""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from portico.issuer.clients import find_client
+from portico.issuer.powers import Powers
+from portico.issuer.redeem import Issued, redeem_code, rotate
+from portico.issuer.rendering import json_answer
+from portico.issuer.store import Issuer
+from portico.model.errors import InvalidGrant, InvalidRequest
+from portico.oauth.authorize import judge_scopes
+from portico.oauth.client import Client
+from portico.oauth.parameters import Parameters
+from portico.oauth.resource_indicator import choose_resource
+from portico.oauth.token import (
+    ClaimedClient,
+    ClientCredentials,
+    CodeExchange,
+    RefreshExchange,
+    access_token_claims,
+    judge_client,
+    judge_grant_type,
+    parse_client,
+    parse_token_request,
+    sign_access_token,
+    token_document,
+)
+from portico.web.forms import read_form
+from portico.web.sessions import new_token
+
+
+async def token(powers: Powers, issuer: Issuer, request: Request) -> Response:
+    """Answer a token request (RFC 6749 section 3.2).
+
+    Raises:
+        OAuthError: with the code of RFC 6749 section 5.2 or RFC 8707 section 2.
+        StorageUnavailable: client or grant cannot be read.
+        KeysUnavailable: there is no key to sign with; nothing was used up.
+    """
+    parameters = await read_form(request)
+    asked = parse_token_request(parameters)
+    claimed = claimed_client(request, parameters)
+    issuer.key()
+    match asked:
+        case ClientCredentials():
+            issued = await _for_machine(powers, issuer, claimed, asked)
+        case CodeExchange() | RefreshExchange():
+            issued = await _for_person(powers, issuer, claimed, asked)
+    return json_answer(_sign(powers, issuer, issued))
+
+
+def claimed_client(request: Request, parameters: Parameters) -> ClaimedClient:
+    """Read who the request says that it comes from.
+
+    Raises:
+        InvalidRequest: two Authorization headers, or two ways of authentication.
+        InvalidClient: no client id, or a header that is not Basic.
+    """
+    headers = request.headers.getlist("authorization")
+    if len(headers) > 1:
+        raise InvalidRequest("Authenticate once.")
+    return parse_client(headers[0] if headers else None, parameters)
+
+
+async def _for_person(
+    powers: Powers, issuer: Issuer, claimed: ClaimedClient, asked: CodeExchange | RefreshExchange
+) -> Issued:
+    async with powers.database.write() as conn:
+        client = judge_client(claimed, await find_client(conn, powers.keyring, issuer.name, claimed.client_id))
+        judge_grant_type(asked, client)
+        match asked:
+            case CodeExchange():
+                issued = await redeem_code(conn, powers, issuer, client, asked)
+            case RefreshExchange():
+                issued = await rotate(conn, powers, issuer, client, asked)
+    if isinstance(issued, InvalidGrant):
+        raise issued
+    return issued
+
+
+async def _for_machine(powers: Powers, issuer: Issuer, claimed: ClaimedClient, asked: ClientCredentials) -> Issued:
+    """Client credentials read the client's row and write nothing; there is no refresh token (section 4.4.3)."""
+    async with powers.database.read() as conn:
+        client = judge_client(claimed, await find_client(conn, powers.keyring, issuer.name, claimed.client_id))
+    judge_grant_type(asked, client)
+    return Issued(
+        subject=client.id,
+        client_id=client.id,
+        scopes=judge_scopes(asked.scope, allowed=_still_there(client, issuer), default=_still_there(client, issuer)),
+        resource=choose_resource(
+            asked.resource, default=client.default_resource, resources=powers.resources(issuer.url)
+        ),
+    )
+
+
+def _still_there(client: Client, issuer: Issuer) -> tuple[str, ...]:
+    """Return the machine's scopes that the issuer still has."""
+    return tuple(scope for scope in client.scopes if scope in issuer.settings.scopes)
+
+
+def _sign(powers: Powers, issuer: Issuer, issued: Issued) -> dict[str, object]:
+    lifetime = issuer.settings.access_token_seconds
+    claims = access_token_claims(
+        issuer=issuer.url,
+        resource=issued.resource,
+        subject=issued.subject,
+        client_id=issued.client_id,
+        scopes=issued.scopes,
+        now=powers.clock(),
+        lifetime=lifetime,
+        token_id=new_token(powers.random),
+        grant_id=issued.grant_id,
+    )
+    return token_document(
+        sign_access_token(claims, issuer.key()),
+        lifetime=lifetime,
+        scopes=issued.scopes,
+        refresh_token=issued.refresh_token,
+    )
