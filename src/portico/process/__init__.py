@@ -1,1 +1,4 @@
-"""Supervised child processes: environment allow-list, process group, bounded output."""
+"""Child processes under supervision.
+
+Owns starting, draining and ending them, and that none outlives Portico. Knows nothing of what they serve.
+"""
