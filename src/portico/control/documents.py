@@ -49,7 +49,7 @@ def target_faults(
         *refused,
         *_outside(judged, refused),
         *extension_faults(extension, TargetExtension, member_path(path, EXTENSION_KEY)),
-        *_proxy_faults(extension, member_path(path, EXTENSION_KEY)),
+        *_network_faults(extension, member_path(path, EXTENSION_KEY)),
     ]
 
 
@@ -166,10 +166,12 @@ def _across_target(
         yield Fault(path=member_path(path, _ENDPOINT), message=error.public)
 
 
-def _proxy_faults(extension: Mapping[str, Any], path: str) -> Iterator[Fault]:
+def _network_faults(extension: Mapping[str, Any], path: str) -> Iterator[Fault]:
     proxy: object = extension.get("proxy")
-    if not isinstance(proxy, str) or not proxy:
-        return
-    parts = split_url(proxy)
-    if parts is None or parts.scheme != "http" or parts.path not in {"", "/"} or parts.query or parts.username:
-        yield Fault(path=member_path(path, "proxy"), message="must be http://host:port")
+    if isinstance(proxy, str) and proxy:
+        parts = split_url(proxy)
+        if parts is None or parts.scheme != "http" or parts.path not in {"", "/"} or parts.query or parts.username:
+            yield Fault(path=member_path(path, "proxy"), message="must be http://host:port")
+    ca_file: object = extension.get("caFile")
+    if isinstance(ca_file, str) and ca_file and not ca_file.startswith("/"):
+        yield Fault(path=member_path(path, "caFile"), message="must be an absolute path")

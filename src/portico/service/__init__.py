@@ -1,1 +1,6 @@
-"""Settings, wiring (the composition root), the ASGI application and its lifespan."""
+"""The process: settings, the composition root, the outermost ASGI callable, reload and shutdown.
+
+Owns what is true of a whole process: ``portico.yaml`` and ``PORTICO_*`` read into one frozen value, every part made
+once by plain constructors and closed in reverse order, the polling of counters, the watched file, draining. Holds no
+business rule. Above it stands only the command line.
+"""

@@ -1,0 +1,111 @@
+"""Everything that is configured: ``portico.yaml`` with ``PORTICO_*`` over it, read into one frozen value.
+
+Unknown keys are refused, every fault comes in one report, and a dangerous combination refuses to start and names the
+setting to change.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from portico.control.declarations import Declarations
+from portico.control.declared_gateways import read_declarations
+from portico.control.relaxations import Ground
+from portico.model.errors import ConfigError, Fault
+from portico.net.egress import Egress
+from portico.service.keyring_file import keyring_faults
+from portico.service.process_settings import ProcessSettings, read_process_settings, unknown_key_faults
+from portico.service.yaml_text import MAX_BYTES, parse_yaml
+
+DECLARED: Final = frozenset({"issuers", "gateways"})
+
+#: Keys that belong to Portico's design and have no effect yet: refused by name.
+NOT_BUILT: Final[Mapping[str, str]] = {
+    "tls": "is not built yet; let a reverse proxy speak https and set public_url to its URL",
+    "workers": "is not built yet; one process serves",
+    "metrics": "is not built yet",
+    "valkey": "is not built yet",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What is configured about the process, and what the file declares."""
+
+    config_file: Path | None
+    process: ProcessSettings
+    declared: Declarations = field(repr=False)
+
+    @property
+    def public_url(self) -> str:
+        """The origin by which clients know us, without a slash at its end."""
+        return self.process.public_url
+
+    @property
+    def data_dir(self) -> Path:
+        """Where the journal and, by default, database and keyring lie."""
+        return self.process.data_dir
+
+    @property
+    def database(self) -> str:
+        """The database's URL."""
+        return self.process.database
+
+    @property
+    def keyring_file(self) -> Path:
+        """The file of sealing keys."""
+        return self.process.keyring_file
+
+    @property
+    def ground(self) -> Ground:
+        """What documents and revocations are judged against."""
+        return self.declared.ground
+
+    @property
+    def issuers(self) -> frozenset[str]:
+        """The names of the issuers that the file declares."""
+        return self.declared.ground.issuers
+
+
+def load_settings(config: Path | None, *, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the file and the environment.
+
+    Raises:
+        ConfigError: every fault at once; also when the file cannot be read.
+    """
+    variables = os.environ if environ is None else environ
+    base = Path.cwd() if config is None else config.absolute().parent
+    document, faults = _document(config, variables)
+    faults += unknown_key_faults(document, also=DECLARED, not_built=NOT_BUILT)
+    process = read_process_settings(document, environ=variables, base=base, faults=faults)
+    declared, declared_faults = read_declarations(
+        document,
+        public_url=process.public_url,
+        egress=Egress(),
+        read_file=lambda name: (base / name).expanduser().read_text(encoding="utf-8"),
+    )
+    faults += declared_faults
+    faults += keyring_faults(process.keyring_file)
+    if process.default_gateway and process.default_gateway not in {gateway.name for gateway in declared.gateways}:
+        faults.append(Fault(path="default_gateway", message="must be the name of a gateway of this file"))
+    if faults:
+        raise ConfigError(faults)
+    return Settings(config_file=config, process=process, declared=declared)
+
+
+def _document(config: Path | None, environ: Mapping[str, str]) -> tuple[dict[str, Any], list[Fault]]:
+    if config is None:
+        return {}, []
+    try:
+        with config.open("rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise ConfigError([Fault(path=str(config), message=f"is larger than {MAX_BYTES} bytes")])
+        return parse_yaml(content.decode(), environ=environ)
+    except OSError as error:
+        message = f"cannot be read ({error.strerror})"
+        raise ConfigError([Fault(path=str(config), message=message)]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError([Fault(path=str(config), message="is not UTF-8 text")]) from error
