@@ -10,7 +10,7 @@ from portico.authorizer.revocations import Revocations
 from portico.authorizer.rules import OTHER_CLIENT_CLAIMS, judge
 from portico.authorizer.token_cache import MAX_TOKENS, CachedToken, TokenCache
 from portico.model import gateway
-from portico.model.errors import MissingToken
+from portico.model.errors import Forbidden, InvalidToken, MissingToken
 from portico.model.principal import ANONYMOUS, Principal
 from portico.oauth.access_token import AccessToken, check_time, read_access_token
 from portico.oauth.jwt import MAX_TOKEN_BYTES, parse, quoted, refused, verify
@@ -60,8 +60,12 @@ class Authorizer:
         if known is None or not known.holds(keys):
             known = await self._verify(rules.discovery_url, token)
             self._cache.put(digest, known)
-        self._judge_now(known, digest)
-        judge(rules, known.token, audience=audience, own=known.own)
+        try:
+            self._judge_now(known, digest)
+            judge(rules, known.token, audience=audience, own=known.own)
+        except (InvalidToken, Forbidden) as refusal:
+            refusal.caller = known.principal
+            raise
         return known.principal
 
     async def issuer_of(self, rules: gateway.JwtAuthorizer) -> str:

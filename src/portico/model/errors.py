@@ -54,6 +54,8 @@ endpoints, pages, command line)::
 from dataclasses import dataclass
 from typing import ClassVar
 
+from portico.model.principal import Principal
+
 
 class PorticoError(Exception):
     """Base of everything that Portico raises on purpose."""
@@ -90,10 +92,14 @@ class UnsupportedMedia(InputError):
 
 
 class Unauthenticated(PorticoError):
-    """Who is calling is not proven."""
+    """Who is calling is not proven.
+
+    ``caller`` is who a token that no longer counts was for, when its signature was good; for the audit only.
+    """
 
     code = "unauthenticated"
     status = 401
+    caller: Principal | None = None
 
 
 class MissingToken(Unauthenticated):
@@ -109,10 +115,11 @@ class InvalidToken(Unauthenticated):
 
 
 class Forbidden(PorticoError):
-    """The caller is known and may not do this."""
+    """The caller is known and may not do this; ``caller`` says who it was, for the audit only."""
 
     code = "access_denied"
     status = 403
+    caller: Principal | None = None
 
 
 class InsufficientScope(Forbidden):

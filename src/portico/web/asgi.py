@@ -4,6 +4,7 @@ Nothing here routes or wraps. The data plane calls these functions directly, pag
 """
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final
 
@@ -16,6 +17,8 @@ Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
+REQUEST_ID: Final = "portico.request_id"  #: key of the scope
+_REQUEST_ID_BYTES: Final = 8
 BODY_SECONDS: Final = 30.0  #: seconds in which a body must be complete; a slower one holds a connection for nothing
 
 
@@ -48,6 +51,14 @@ async def read_body(receive: Receive, limit: int, *, seconds: float = BODY_SECON
     except TimeoutError as error:
         raise _too_slow(seconds) from error
     return _within(b"".join(chunks), limit)
+
+
+def request_id(scope: Scope) -> str:
+    """Return the id that log and audit know this request by; made here unless the application has made it."""
+    known = scope.get(REQUEST_ID)
+    if known is None:
+        known = scope[REQUEST_ID] = secrets.token_hex(_REQUEST_ID_BYTES)
+    return known
 
 
 def header(scope: Scope, name: bytes) -> bytes | None:

@@ -1,0 +1,127 @@
+"""``tools/call`` over HTTP: who may end the call, how its answer travels, how its failure is rendered."""
+
+from collections.abc import Hashable
+
+import msgspec
+
+from portico.gateway import rendering
+from portico.gateway.inflight import CallCancelled, Cancellable, DisconnectWatch, InFlight
+from portico.gateway.pipeline import CallParams, Notify, call_tool, facts_of
+from portico.gateway.recording import Recorder
+from portico.gateway.request import ACCEPTED, Reply, Request
+from portico.gateway.streaming import AnswerStream
+from portico.model.call import Notification
+from portico.model.errors import PorticoError
+from portico.protocol.era import progress_token
+from portico.protocol.errors import INVALID_PARAMS, RpcRefused
+from portico.protocol.jsonrpc import Message, RequestId, encode_notification
+
+_decode_text = msgspec.json.Decoder(str).decode
+_decode_id = msgspec.json.Decoder(RequestId).decode
+
+
+class ToolCalls:
+    """Serves ``tools/call`` and, for legacy clients, ``notifications/cancelled``."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._in_flight = InFlight()
+
+    def in_flight(self) -> int:
+        """Return how many legacy calls are under way."""
+        return len(self._in_flight)
+
+    async def serve(self, request: Request) -> None:
+        """Make a call and send its answer.
+
+        Raises:
+            RpcRefused: its params cannot be read.
+        """
+        try:
+            params, token = read_params(request.message), progress_token(request.message)
+        except RpcRefused as refusal:
+            self._recorder.refused(facts_of(request, ""), refusal)
+            raise
+        may_stream = request.gateway.streaming and request.headers.accepts_events
+        stream = AnswerStream(request.send, request.cors, may_stream=may_stream)
+        try:
+            reply = await self._call(request, params, _notify(stream, token))
+            if reply is not None:
+                await stream.finish(reply)
+        finally:
+            await stream.aclose()
+
+    def cancel(self, request: Request) -> None:
+        """Cancel what ``notifications/cancelled`` names; whatever it names wrongly is ignored, as the spec asks."""
+        raw = request.message.params.get("requestId")
+        try:
+            request_id = None if raw is None else _decode_id(raw)
+        except msgspec.DecodeError:
+            return
+        if request_id is not None:
+            self._in_flight.cancel(_key(request, request_id))
+
+    async def _call(self, request: Request, params: CallParams, notify: Notify | None) -> Reply | None:
+        """Return the answer; None when nobody waits for one."""
+        ending = Cancellable()
+        with self._in_flight.holding(_key(request, request.message.id), ending, when=not request.modern):
+            watch = DisconnectWatch(request.receive, ending) if request.modern else None
+            try:
+                answer = await call_tool(request, params, recorder=self._recorder, ending=ending, notify=notify)
+                return rendering.answered(answer, request)
+            except CallCancelled:
+                return None if request.modern else ACCEPTED  # no response to a cancelled request
+            except PorticoError as error:
+                return rendering.failed(error, request)
+            finally:
+                if watch is not None:
+                    await watch.aclose()
+
+
+def read_params(message: Message) -> CallParams:
+    """Return the params of a ``tools/call``.
+
+    Raises:
+        RpcRefused: -32602; says which member is wrong.
+    """
+    raw_name, raw_arguments = message.params.get("name"), message.params.get("arguments")
+    try:
+        name = "" if raw_name is None else _decode_text(raw_name)
+    except msgspec.DecodeError:
+        name = ""
+    if not name:
+        raise RpcRefused(INVALID_PARAMS, "params.name must be the name of a tool, a string.")
+    arguments = None if raw_arguments is None else bytes(raw_arguments)
+    if arguments == b"null":  # some clients say it so
+        arguments = None
+    if arguments is not None and not arguments.startswith(b"{"):
+        raise RpcRefused(INVALID_PARAMS, "params.arguments must be an object.")
+    return CallParams(name=name, arguments=arguments)
+
+
+def _notify(stream: AnswerStream, token: bytes | None) -> Notify | None:
+    """Return what hands progress on under the client's own token, or None when it cannot or may not."""
+    if token is None or not stream.may_stream:
+        return None
+    head = b'{"progressToken":%b' % token
+
+    async def notify(notification: Notification) -> None:
+        if notification.kind == "progress":  # log messages are not offered
+            members = notification.params.strip()[1:]
+            await stream.event(encode_notification("notifications/progress", _with_members(head, members)))
+
+    return notify
+
+
+def _with_members(head: bytes, members: bytes) -> bytes:
+    return head + (b"," if members.lstrip() != b"}" else b"") + members
+
+
+def _key(request: Request, request_id: RequestId | None) -> Hashable:
+    """Return what a call and its cancellation have in common.
+
+    Without a session it is the caller and where it calls from: request ids are small numbers that every client of
+    the same principal uses too.
+    """
+    where = request.client_host if request.session is None else request.session.number
+    return (request.principal.key, request.endpoint.resource, where, type(request_id), request_id)

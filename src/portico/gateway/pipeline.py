@@ -1,0 +1,96 @@
+"""The only path of a tool call. READ FIRST.
+
+Before it, ``endpoint`` has authenticated the caller (401 and 403 with their challenge come before anything else is
+looked at), decoded the message and found its era; what it cannot read never gets here. Then, in this order::
+
+    record      a block around everything below: denied, failed and cancelled calls are recorded too, before any
+                answer is sent, and a call that could not be recorded is not made
+    resolve     the name that was sent -> this caller's tool, or why there is none
+    agree       arguments that the tool wants repeated in headers are what the headers say
+    invoke      the target, in the caller's era; its bytes come back as they are
+
+Steps that are built later slot in between (docs/architecture.md draws the whole order): limits before and after
+resolve, interceptors around everything from resolve to invoke, the decision of policy after resolve, the credential
+before invoke. Nothing here waits for a database, a key server or a discovery: a call touches memory and its target.
+
+Whatever fails is raised; ``calls`` renders it. The caller's own token is not in here and cannot reach a target.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from portico.gateway.catalog import ToolEntry
+from portico.gateway.inflight import Cancellable
+from portico.gateway.recording import CallFacts, Recorder
+from portico.gateway.request import Request
+from portico.model.call import Answer, Notification, ToolCall
+from portico.protocol import mirrored, naming
+from portico.protocol.era import trace_members
+
+Notify = Callable[[Notification], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallParams:
+    """The params of ``tools/call`` that we read; ``arguments`` stays raw JSON."""
+
+    name: str
+    arguments: bytes | None
+
+
+async def call_tool(
+    request: Request, params: CallParams, *, recorder: Recorder, ending: Cancellable, notify: Notify | None
+) -> Answer:
+    """Call a tool for an authenticated caller and return what its target answered.
+
+    Args:
+        request: the caller, the gateway and what both speak.
+        params: which tool, with what.
+        recorder: where the call is recorded.
+        ending: by which the client's cancellation reaches the call.
+        notify: awaited for each progress notification; None when this answer cannot carry any.
+
+    Raises:
+        RpcRefused: no such tool, its target is not available in this era, or headers disagree with arguments.
+        UpstreamError, LimitExceeded: the target failed or is too busy.
+        JournalFull: the call could not be recorded.
+        CallCancelled: the client ended it.
+    """
+    with recorder.call(facts_of(request, params.name)) as record, ending:
+        tool = request.catalog.find(params.name)
+        record.resolved(tool)
+        if tool.mirrors and request.modern:
+            mirrored.check(tool.mirrors, request.headers.mirrored, params.arguments)
+        target = request.live.targets[tool.target]
+        answer = await target.invoke(_upstream_call(request, tool, params, wants_progress=notify is not None), notify)
+        record.answered(answer)
+    return answer
+
+
+def facts_of(request: Request, name: str) -> CallFacts:
+    """Return what is recorded of a call to ``name``, before it is resolved."""
+    named = request.endpoint.target
+    target, tool = (named, name) if named else naming.split(name)
+    return CallFacts(
+        request_id=request.id,
+        gateway=request.gateway.id,
+        target=target,
+        tool=tool,
+        era=request.spoken.era,
+        version=request.spoken.version,
+        principal=request.principal,
+    )
+
+
+def _upstream_call(request: Request, tool: ToolEntry, params: CallParams, *, wants_progress: bool) -> ToolCall:
+    return ToolCall(
+        tool=tool.tool,
+        arguments=params.arguments,
+        era=request.spoken.era,
+        version=request.spoken.version,
+        principal=request.principal,
+        session="" if request.session is None else request.session.number,
+        wants_progress=wants_progress,
+        trace=trace_members(request.message) if request.modern else None,
+        mirrored=tuple(request.headers.mirrored) if request.modern else (),
+    )

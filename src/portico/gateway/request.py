@@ -1,0 +1,69 @@
+"""One authenticated JSON-RPC request on its way through the gateway, and how it is answered."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from portico.gateway.catalog import Catalog
+from portico.gateway.sessions import Session
+from portico.gateway.snapshot import Endpoint
+from portico.gateway.store import Live
+from portico.model.gateway import Gateway
+from portico.model.principal import Principal
+from portico.protocol.era import Spoken
+from portico.protocol.headers import McpHeaders
+from portico.protocol.jsonrpc import Message
+from portico.web.asgi import Header, Receive, Send
+
+#: Answers depend on who asks, so no cache on the way may keep them.
+JSON_HEADERS: Final[tuple[Header, ...]] = (
+    (b"content-type", b"application/json"),
+    (b"cache-control", b"no-store"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A decoded message of a known caller. ``principal`` was made by the authorizer."""
+
+    id: str  #: of the HTTP request, for logs and audit
+    live: Live
+    endpoint: Endpoint
+    principal: Principal
+    headers: McpHeaders
+    message: Message
+    spoken: Spoken
+    session: Session | None
+    client_host: str  #: the peer's address; never for authorization
+    cors: Sequence[Header]
+    receive: Receive
+    send: Send
+
+    @property
+    def gateway(self) -> Gateway:
+        """The gateway that is asked."""
+        return self.live.snapshot.gateway
+
+    @property
+    def catalog(self) -> Catalog:
+        """The tools that this caller's era can see here."""
+        return self.endpoint.catalogs[self.spoken.era]
+
+    @property
+    def modern(self) -> bool:
+        """Whether the caller speaks the modern era."""
+        return self.spoken.era == "modern"
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """One HTTP answer, complete."""
+
+    status: int
+    body: bytes = b""
+    headers: tuple[Header, ...] = JSON_HEADERS
+
+
+#: The answer to a notification: taken, nothing to say.
+ACCEPTED: Final = Reply(202, b"", ())

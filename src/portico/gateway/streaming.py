@@ -1,0 +1,104 @@
+"""The answer of one call: a JSON body, or a stream of events as soon as something is worth telling early.
+
+The stream begins with the first notification, or after 15 s of silence so that no proxy on the way gives up; until
+then an error keeps its HTTP status.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from contextlib import suppress
+from typing import Final
+
+from portico.gateway.request import Reply
+from portico.protocol import sse
+from portico.web.asgi import ClientDisconnected, Header, Send, send_response
+
+KEEP_ALIVE_SECONDS: Final = 15.0
+#: Seconds that a client may take to read what was sent before; a slower one counts as gone.
+SEND_SECONDS: Final = 30.0
+EVENT_HEADERS: Final[tuple[Header, ...]] = (
+    (b"content-type", b"text/event-stream"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+)
+_COMMENT: Final = b":\n\n"
+
+
+class AnswerStream:
+    """Sends one answer. With ``may_stream`` it turns into events when needed."""
+
+    __slots__ = ("_begun", "_cors", "_keep_alive", "_lock", "_send", "_timer", "may_stream")
+
+    def __init__(
+        self, send: Send, cors: Sequence[Header], *, may_stream: bool, keep_alive: float = KEEP_ALIVE_SECONDS
+    ) -> None:
+        self.may_stream = may_stream
+        self._send = send
+        self._cors = cors
+        self._begun = False
+        self._lock = asyncio.Lock()
+        self._keep_alive: asyncio.Task[None] | None = None
+        self._timer = (
+            asyncio.get_running_loop().call_later(keep_alive, self._start_keep_alive, keep_alive)
+            if may_stream
+            else None
+        )
+
+    async def event(self, message: bytes) -> None:
+        """Send a notification as an event.
+
+        Raises:
+            ClientDisconnected: the client does not read.
+        """
+        await self._within_bounds(self._chunk(sse.encode(message)))
+
+    async def finish(self, reply: Reply) -> None:
+        """Send the final response and end the answer: as the last event, or plainly.
+
+        Raises:
+            ClientDisconnected: the client does not read.
+        """
+        await self.aclose()
+        await self._within_bounds(self._last(reply))
+
+    async def aclose(self) -> None:
+        """Stop what this answer started. Alone, it is for an answer that nobody reads any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        task, self._keep_alive = self._keep_alive, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})
+
+    async def _chunk(self, data: bytes) -> None:
+        async with self._lock:  # a comment and a notification must not begin the stream twice
+            if not self._begun:
+                headers = [*EVENT_HEADERS, *self._cors]
+                await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+                self._begun = True
+            await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def _last(self, reply: Reply) -> None:
+        if not self._begun:
+            await send_response(self._send, reply.status, (*reply.headers, *self._cors), reply.body)
+            return
+        last = sse.encode(reply.body) if reply.body else b""
+        await self._send({"type": "http.response.body", "body": last})
+
+    def _start_keep_alive(self, seconds: float) -> None:
+        self._keep_alive = asyncio.ensure_future(self._comment(seconds))
+
+    async def _comment(self, seconds: float) -> None:
+        with suppress(ClientDisconnected):  # whoever sends the next event learns it too
+            while True:
+                await self._within_bounds(self._chunk(_COMMENT))
+                await asyncio.sleep(seconds)
+
+    @staticmethod
+    async def _within_bounds(sending: Awaitable[None]) -> None:
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                await sending
+        except TimeoutError as error:
+            raise ClientDisconnected from error
