@@ -367,6 +367,7 @@ async def test_work_that_is_asked_for_while_it_is_under_way_is_done_again(databa
 
 async def test_audit_records_are_found_by_what_they_hold(database):
     def record(sequence, **more):
+        more = {"outcome": "denied", **more}
         return audit.AuditRecordRow(writer="w", sequence=sequence, time=100.0 + sequence, hash="h", line="{}", **more)
 
     rows = [record(1, user="ada", tool="add"), record(2, user="bob", tool="add"), record(3, user="ada", outcome="ok")]
@@ -385,6 +386,7 @@ async def test_audit_records_are_found_by_what_they_hold(database):
         assert await found(since=102.0, until=103.0) == [2]
         assert [r.sequence for r in await audit.chain_after(conn, "w", 1, limit=10)] == [2, 3]
         assert await audit.last_record(conn, "w") == rows[2]
+        assert await audit.count_records(conn) == 3
         assert await audit.last_record(conn, "v") is None
 
 
@@ -398,4 +400,6 @@ async def test_audit_heads_are_kept_in_order_per_writer(database):
         await audit.put_head(conn, head("v", 5))
         await audit.put_head(conn, head("w", 2, closed=True))
         assert await audit.heads(conn, "w") == [head("w", 1), head("w", 2, closed=True)]
+        assert await audit.last_head(conn, "w") == head("w", 2, closed=True)
+        assert await audit.last_head(conn, "x") is None
         assert await audit.writers(conn) == ["v", "w"]

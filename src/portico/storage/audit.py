@@ -68,7 +68,8 @@ async def append_records(conn: AsyncConnection, rows: Sequence[AuditRecordRow]) 
 async def list_records(conn: AsyncConnection, filters: Filters, *, limit: int) -> list[AuditRecordRow]:
     """Return the newest records that match, newest first."""
     columns = audit_records.c
-    statement = select(audit_records).order_by(columns.time.desc(), columns.writer, columns.sequence.desc())
+    statement = select(audit_records).where(columns.outcome != "")  # lines about the journal itself have none
+    statement = statement.order_by(columns.time.desc(), columns.writer, columns.sequence.desc())
     if filters.since is not None:
         statement = statement.where(columns.time >= filters.since)
     if filters.until is not None:
@@ -110,6 +111,12 @@ async def heads(conn: AsyncConnection, writer: str | None = None) -> list[AuditH
     if writer is not None:
         statement = statement.where(audit_heads.c.writer == writer)
     return await fetch_all(conn, statement, AuditHeadRow)
+
+
+async def last_head(conn: AsyncConnection, writer: str) -> AuditHeadRow | None:
+    """Return the newest signed head of a writer."""
+    statement = select(audit_heads).where(audit_heads.c.writer == writer)
+    return await fetch_one(conn, statement.order_by(audit_heads.c.sequence.desc()).limit(1), AuditHeadRow)
 
 
 async def count_records(conn: AsyncConnection) -> int:

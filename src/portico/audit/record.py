@@ -1,0 +1,116 @@
+"""A line of the journal: a record, its number in the chain and the hash of the line before it.
+
+A line is one JSON object ``{"seq": n, "prev": "<SHA-256 of line n-1>", "event": ..., ...}``. The first line's ``prev``
+is :func:`genesis` of its writer, so that a chain cannot be passed off as another writer's.
+"""
+
+import hashlib
+from typing import Final, Literal
+
+import msgspec
+
+from portico.model.call import Outcome
+
+MAX_RECORD_BYTES: Final = 8 * 1024  #: of an encoded record; longer texts in it are cut
+MAX_TEXT_CHARS: Final = 512  #: what a text of a record is cut to then
+
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+class CallRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="call"):
+    """What became of one call. Never holds arguments or results."""
+
+    time: float  #: when it came in, seconds since the epoch
+    request_id: str
+    gateway: str
+    target: str
+    tool: str
+    method: str
+    era: str
+    version: str
+    issuer: str
+    user: str  #: the token's subject; empty for machines and anonymous callers
+    client: str
+    kind: str  #: of principal: user, machine or anonymous
+    outcome: Outcome
+    code: str = ""  #: of the error, empty when there was none
+    duration_ms: float
+
+
+class TornRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="torn"):
+    """A line that a crash or a full disk left unfinished was set aside; its call was never answered."""
+
+    time: float
+    size: int  #: bytes of the unfinished line
+    sha256: str  #: of these bytes, which lie beside the journal
+
+
+Record = CallRecord | TornRecord
+
+
+class Link(msgspec.Struct, frozen=True):
+    """A line's place in its chain."""
+
+    seq: int
+    prev: str
+
+
+_RECORDS: Final[msgspec.json.Decoder[Record]] = msgspec.json.Decoder(Record)
+_LINKS: Final = msgspec.json.Decoder(Link)
+
+
+def genesis(writer: str) -> str:
+    """Return what the first line of a writer has as ``prev``."""
+    return hashlib.sha256(b"portico audit journal|" + writer.encode()).hexdigest()
+
+
+def digest(line: bytes) -> str:
+    """Return the hash that the next line must name."""
+    return hashlib.sha256(line).hexdigest()
+
+
+def encode_line(sequence: int, previous: str, record: Record) -> bytes:
+    """Return the line of ``record``, without its newline."""
+    try:
+        body = _ENCODER.encode(record)
+    except UnicodeEncodeError:  # a lone surrogate out of someone's JSON
+        body = _ENCODER.encode(_cut(record))
+    if len(body) > MAX_RECORD_BYTES:
+        body = _ENCODER.encode(_cut(record))
+    return b'{"seq":%d,"prev":"%s",%s' % (sequence, previous.encode(), body[1:])
+
+
+def decode_link(line: bytes | str) -> Link | None:
+    """Return a line's place in its chain, or None when it is no line of a journal."""
+    try:
+        return _LINKS.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def decode_record(line: bytes | str) -> Record | None:
+    """Return what a line records, or None when it is no line of a journal."""
+    try:
+        return _RECORDS.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _cut(record: Record) -> Record:
+    texts = {
+        name: value.encode("utf-8", "replace").decode()[:MAX_TEXT_CHARS]
+        for name in record.__struct_fields__
+        if isinstance(value := getattr(record, name), str)
+    }
+    return msgspec.structs.replace(record, **texts)
+
+
+#: Fields of a call that are searched for; columns of the database bear the same names.
+SEARCHED: Final[tuple[Literal["outcome", "gateway", "target", "tool", "user", "client"], ...]] = (
+    "outcome",
+    "gateway",
+    "target",
+    "tool",
+    "user",
+    "client",
+)

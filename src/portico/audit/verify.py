@@ -1,0 +1,178 @@
+"""Checking the chains: every line follows from the one before, and every signed head is where it was signed.
+
+What can be found: a line that was changed, taken out, put in or reordered; a cut tail, as far as a head was signed or
+the journal still holds it; a head that our keyring did not sign. What cannot: lines after the newest head that someone
+cut from both the journal and the database (up to a minute of them; none after an orderly shutdown).
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from portico.audit.heads import is_genuine
+from portico.audit.record import SEARCHED, CallRecord, TornRecord, decode_link, decode_record, digest, genesis
+from portico.audit.segments import lines_after, list_segments, read_writer
+from portico.crypto.keyring import Keyring
+from portico.storage import audit
+from portico.storage.audit import AuditHeadRow, AuditRecordRow
+from portico.storage.engine import Database
+
+PAGE_LINES: Final = 1000  #: read from the database at once
+MAX_FAULTS: Final = 100  #: reported per writer; a chain that is broken more often is broken
+
+FaultKind = Literal["gap", "edit", "cut", "signature"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditFault:
+    """Something that an untouched chain does not have."""
+
+    kind: FaultKind
+    sequence: int  #: the line at or before which it was found
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriterReport:
+    """What was found about one writer."""
+
+    writer: str
+    lines: int  #: that were checked
+    last: int  #: number of the last one
+    signed: int  #: number of the line that the newest genuine head names; 0 without one
+    torn: int  #: lines that a crash left unfinished, as the journal itself recorded
+    faults: tuple[AuditFault, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What was found about all writers."""
+
+    writers: tuple[WriterReport, ...]
+
+    @property
+    def intact(self) -> bool:
+        """Whether no chain has a fault."""
+        return not any(writer.faults for writer in self.writers)
+
+
+async def verify(database: Database, keyring: Keyring, *, directory: Path | None = None) -> Report:
+    """Check every writer's chain in the database, and the local journal's lines where they go on.
+
+    Raises:
+        StorageUnavailable: the database cannot be read.
+    """
+    local = None if directory is None else read_writer(directory)
+    async with database.read() as conn:  # one transaction: heads and lines of the same moment
+        names = set(await audit.writers(conn))
+        reports: list[WriterReport] = []
+        for writer in sorted(names | ({local} if local else set())):
+            chain = _Chain(writer=writer, heads={head.sequence: head for head in await audit.heads(conn, writer)})
+            chain.check_signatures(keyring)
+            async for row in _rows(conn, writer):
+                chain.check_row(row)
+            if directory is not None and writer == local:
+                _check_journal(chain, directory)
+            chain.check_tail()
+            reports.append(chain.report())
+    return Report(writers=tuple(reports))
+
+
+async def _rows(conn: AsyncConnection, writer: str) -> AsyncIterator[AuditRecordRow]:
+    after = -1
+    while page := await audit.chain_after(conn, writer, after, limit=PAGE_LINES):
+        for row in page:
+            yield row
+        after = page[-1].sequence
+
+
+def _check_journal(chain: "_Chain", directory: Path) -> None:
+    """Go on with the lines that the database does not have yet."""
+    shipped = chain.last
+    segments = list_segments(directory)
+    if segments and segments[0].first > shipped + 1:
+        chain.fault("gap", shipped + 1, f"the journal goes on with line {segments[0].first}")
+    for link, text in lines_after(directory, shipped):
+        if link is None:
+            chain.fault("edit", chain.last + 1, "a line of the journal cannot be read")
+        else:
+            chain.check_line(link.seq, link.prev, text)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Chain:
+    """The state of checking one writer, line after line."""
+
+    writer: str
+    heads: dict[int, AuditHeadRow]
+    last: int = 0
+    previous: str = ""
+    lines: int = 0
+    torn: int = 0
+    signed: int = 0
+    faults: list[AuditFault] = field(default_factory=list[AuditFault])
+
+    def __post_init__(self) -> None:
+        self.previous = genesis(self.writer)
+
+    def fault(self, kind: FaultKind, sequence: int, message: str) -> None:
+        if len(self.faults) < MAX_FAULTS:
+            self.faults.append(AuditFault(kind=kind, sequence=sequence, message=message))
+
+    def check_signatures(self, keyring: Keyring) -> None:
+        for head in self.heads.values():
+            if is_genuine(keyring, head):
+                self.signed = max(self.signed, head.sequence)
+            else:
+                message = "the head was not signed with a key of this keyring, or was changed"
+                self.fault("signature", head.sequence, message)
+
+    def check_row(self, row: AuditRecordRow) -> None:
+        text = row.line.encode("utf-8", "surrogatepass")
+        link = decode_link(text)
+        if link is None or link.seq != row.sequence:
+            self.fault("edit", row.sequence, "the record is no line of a journal, or another line than its number says")
+            self.last, self.previous, self.lines = row.sequence, row.hash, self.lines + 1
+            return
+        if digest(text) != row.hash:
+            self.fault("edit", row.sequence, "the record does not have the hash that was stored with it")
+        elif not _agrees(row):
+            self.fault("edit", row.sequence, "the columns that are searched say something else than the record")
+        self.check_line(link.seq, link.prev, text)
+
+    def check_line(self, sequence: int, previous: str, text: bytes) -> None:
+        if sequence != self.last + 1:
+            self.fault("gap", self.last + 1, f"line {sequence} follows line {self.last}")
+        elif previous != self.previous:
+            self.fault("edit", self.last, f"line {sequence} was written after another line {self.last} than this")
+        self.last, self.previous, self.lines = sequence, digest(text), self.lines + 1
+        head = self.heads.get(sequence)
+        if head is not None and head.hash != self.previous:
+            self.fault("edit", sequence, "the line is another than the one that was signed")
+        self.torn += isinstance(decode_record(text), TornRecord)
+
+    def check_tail(self) -> None:
+        if self.signed > self.last:
+            self.fault("cut", self.last + 1, f"line {self.signed} was signed, but the chain ends with line {self.last}")
+
+    def report(self) -> WriterReport:
+        return WriterReport(
+            writer=self.writer,
+            lines=self.lines,
+            last=self.last,
+            signed=self.signed,
+            torn=self.torn,
+            faults=tuple(self.faults),
+        )
+
+
+def _agrees(row: AuditRecordRow) -> bool:
+    """Say whether the columns that are searched hold what the record says."""
+    record = decode_record(row.line)
+    if record is None or record.time != row.time:
+        return False
+    is_call = isinstance(record, CallRecord)
+    return all(getattr(row, name) == (getattr(record, name) if is_call else "") for name in SEARCHED)
