@@ -47,6 +47,7 @@ class Recorder:
     http: HttpServer | None = None
     requests: list[dict] = field(default_factory=list)  # JSON-RPC bodies in order
     heads: list[dict[str, str]] = field(default_factory=list)  # their HTTP headers
+    paths: list[str] = field(default_factory=list)  # and paths
     calls: list[dict] = field(default_factory=list)  # ``params`` of every tools/call
     running: set[int | str] = field(default_factory=set)  # ids of calls that are under way
     cancelled: list[int | str] = field(default_factory=list)  # ids, by the era's own way of cancelling
@@ -130,6 +131,7 @@ class LegacyServer(Recorder):
         request = exchange.json()
         self.requests.append(request)
         self.heads.append(exchange.headers)
+        self.paths.append(exchange.path)
         if request.get("method") == "initialize":
             await self._initialize(exchange, request)
             return
@@ -260,6 +262,7 @@ class ModernServer(Recorder):
         request = exchange.json()
         self.requests.append(request)
         self.heads.append(exchange.headers)
+        self.paths.append(exchange.path)
         refused = self._refuse(exchange.headers, request)
         if refused is not None:
             status, error = refused

@@ -23,7 +23,6 @@ _BASE_HEADERS: Headers = (
     (b"content-type", b"application/json"),
     # Both, always: the server chooses (2026-07-28 streamable-http "Sending Messages" 2).
     (b"accept", b"application/json, text/event-stream"),
-    (b"accept-encoding", b"identity"),
     (b"user-agent", b"portico/" + __version__.encode()),
 )
 _CLIENT_INFO = msgspec.json.encode({"name": "portico", "version": __version__})

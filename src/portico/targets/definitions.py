@@ -18,7 +18,7 @@ MAX_DEPTH = 64  #: levels of nesting in a definition; clients walk schemas recur
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")  # 2026-07-28 server/tools "Tool Names"
 _HEADER_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 _HEADER_KEY = "x-mcp-header"
-_HEADER_TYPES = frozenset({"string", "integer", "boolean"})
+_HEADER_TYPES = ("string", "integer", "boolean")
 #: Members of a schema that hold instances, not schemas: what looks like an annotation there is none.
 _INSTANCES = frozenset({"default", "const", "enum", "examples"})
 #: Members of a schema that hold schemas by name, not reachable by ``properties`` alone.
@@ -63,9 +63,10 @@ def _decode(raw: bytes) -> _JsonObject:
         definition = None
     if not isinstance(definition, dict):
         raise InvalidDefinition("a tool was left out: its definition is not an object")
-    if _too_deep(definition):
+    members = cast("_JsonObject", definition)
+    if _too_deep(members):
         raise InvalidDefinition(f"a tool was left out: its definition is nested deeper than {MAX_DEPTH} levels")
-    return cast("_JsonObject", definition)
+    return members
 
 
 def _too_deep(value: object, depth: int = 0) -> bool:
@@ -134,8 +135,9 @@ def _annotated(schema: object, *, reachable: bool) -> Iterator[tuple[_JsonObject
     for key, value in members.items():
         if key in _INSTANCES or key == _HEADER_KEY:
             continue
-        if isinstance(value, dict) and (key == "properties" or key in _SCHEMAS_BY_NAME):
+        named = key == "properties" or key in _SCHEMAS_BY_NAME
+        if named and isinstance(value, dict):
             for child in cast("_JsonObject", value).values():
                 yield from _annotated(child, reachable=reachable and key == "properties")
         else:
-            yield from _annotated(value, reachable=False)
+            yield from _annotated(cast("object", value), reachable=False)

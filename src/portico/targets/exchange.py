@@ -1,9 +1,10 @@
 """One request to a target over the relay, and the message that answers it: JSON, or the end of an event stream."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import cast
 from urllib.parse import urlsplit
 
 from portico.model.errors import UpstreamInvalid, UpstreamTimeout, UpstreamUnreachable
@@ -90,7 +91,8 @@ async def answer_of(
 
 async def _answer_in_stream(response: Response, request_id: int, max_bytes: int, listener: Listener | None) -> Message:
     parser = SseParser(max_event_bytes=max_bytes)
-    async with aclosing(response.chunks()) as chunks:
+    # An async generator that is left early must be closed by name, or the loop closes it in a task of its own.
+    async with aclosing(cast("AsyncGenerator[bytes]", response.chunks())) as chunks:
         async for chunk in chunks:
             for event in parser.feed(chunk):
                 if event.event != b"message" or not event.data:  # another vocabulary, or an event that only primes

@@ -122,7 +122,7 @@ class UpstreamSessions:
 
     async def end(self, downstream_session: str) -> None:
         """End everything that belongs to a downstream session; what has a call in flight ends after it."""
-        keys = self._of_downstream.get(downstream_session, set()) if downstream_session else set()
+        keys = self._of_downstream.get(downstream_session, ())
         await self._end([self._entries[key] for key in keys])
 
     def hold(self, place: Place) -> None:
