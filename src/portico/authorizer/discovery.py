@@ -5,7 +5,7 @@ any issuer (RFC 8414 section 3.3, "mix-up").
 """
 
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 WELL_KNOWN_NAMES: Final = ("openid-configuration", "oauth-authorization-server")
 MAX_URL_CHARS: Final = 2048
@@ -25,7 +25,7 @@ def issuers_of(discovery_url: str) -> tuple[str, ...]:
     Raises:
         DiscoveryFault: it is not the location of any issuer's metadata.
     """
-    parts = urlsplit(discovery_url)
+    parts = _split(discovery_url)
     for name in WELL_KNOWN_NAMES:
         before, found, after = parts.path.partition(f"/.well-known/{name}")
         if found and not (before and after) and (not after or after.startswith("/")):
@@ -53,7 +53,14 @@ def read_metadata(document: dict[str, Any], discovery_url: str) -> tuple[str, st
     jwks_uri = document.get("jwks_uri")
     if not isinstance(jwks_uri, str) or len(jwks_uri) > MAX_URL_CHARS:
         raise DiscoveryFault("The document has no jwks_uri.")
-    schemes = {"https", urlsplit(discovery_url).scheme}  # never from https down to http
-    if urlsplit(jwks_uri).scheme not in schemes:
+    schemes = {"https", _split(discovery_url).scheme}  # never from https down to http
+    if _split(jwks_uri).scheme not in schemes:
         raise DiscoveryFault("The document's jwks_uri is not https.")
     return issuer, jwks_uri
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError as error:
+        raise DiscoveryFault(f"{url[:200]!r} is not a URL.") from error

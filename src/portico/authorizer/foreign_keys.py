@@ -104,7 +104,8 @@ class ForeignKeys:
             left = None if patience is None else max(0.0, patience - (self._clock() - entry.tried_at))
             done, _ = await asyncio.wait({flight}, timeout=left)  # cancels nothing, whatever happens here
             for finished in done:
-                finished.result()
+                if not finished.cancelled():  # by aclose, not by whoever waits here
+                    finished.result()
 
     def _refresh(self, url: str, entry: _Entry, *, pause: float) -> asyncio.Task[None] | None:
         """Return the refresh on its way, or start one unless the last began less than ``pause`` seconds ago."""

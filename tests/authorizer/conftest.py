@@ -1,0 +1,44 @@
+import pytest
+from identity_provider import FakeClock, IdentityProvider
+
+from portico.authorizer.foreign_keys import ForeignKeys
+from portico.net.egress import Egress
+from portico.net.fetch import Fetcher
+from portico.storage.engine import Database
+from portico.storage.migrate import migrate
+
+
+@pytest.fixture
+def clock():
+    return FakeClock()
+
+
+@pytest.fixture
+async def provider():
+    started = IdentityProvider()
+    await started.start()
+    yield started
+    await started.stop()
+
+
+@pytest.fixture
+async def fetcher():
+    made = Fetcher(egress=Egress())
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture
+async def foreign(fetcher, clock):
+    keys = ForeignKeys(fetcher, allows_private=lambda _url: True, clock=clock)
+    yield keys
+    await keys.aclose()
+
+
+@pytest.fixture
+async def database(tmp_path):
+    url = f"sqlite:///{tmp_path}/portico.db"
+    await migrate(url)
+    opened = await Database.open(url)
+    yield opened
+    await opened.aclose()
