@@ -39,6 +39,11 @@ class Response:
                 return value
         return None
 
+    @property
+    def finished(self) -> bool:
+        """Whether the whole answer has arrived; its connection is free already then."""
+        return self._complete
+
     async def read(self, limit: int) -> bytes:
         """Return the whole body.
 

@@ -209,11 +209,11 @@ def _verdict(error: UpstreamError) -> Exception:
 
 
 async def _ask(relay: Relay, route: Route, headers: Headers, body: bytes, number: int) -> Message:
-    response = await relay.send(route.peer, b"POST", route.path, headers, body, timeouts=route.timeouts)
-    try:
-        return await answer_of(response, request_id=number, max_bytes=route.max_bytes, total=route.timeouts.total)
-    finally:
-        await response.aclose()
+    # Lists and probes change nothing, so that they may be sent twice over a connection that broke.
+    response = await relay.send(
+        route.peer, b"POST", route.path, headers, body, timeouts=route.timeouts, repeatable=True
+    )
+    return await answer_of(response, request_id=number, max_bytes=route.max_bytes, total=route.timeouts.total)
 
 
 async def _list_tools(era: Era, page: Callable[[str | None], Awaitable[Message]], say: Say) -> tuple[Tool, ...]:

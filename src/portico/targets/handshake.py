@@ -13,7 +13,7 @@ from portico.model.gateway import LEGACY_VERSIONS
 from portico.net.relay import Relay, Timeouts
 from portico.protocol.client import INITIALIZED, Headers, initialize_request, legacy_headers
 from portico.protocol.client_answers import InitializeResult, read_result, status_error
-from portico.targets.exchange import Route, answer_of
+from portico.targets.exchange import Linger, Route, answer_of
 
 #: Seconds for messages that a call need not wait for: cancelled, DELETE, refusals.
 ASIDE_SECONDS = 2.0
@@ -37,7 +37,7 @@ class LegacySession:
     has_tools: bool  #: the server declares tools
 
 
-async def open_session(relay: Relay, route: Route, version: str) -> LegacySession:
+async def open_session(relay: Relay, route: Route, version: str, linger: Linger | None = None) -> LegacySession:
     """Initialize a session, proposing ``version``.
 
     A caller that must not lose a session which the server made already runs this in a task of its own.
@@ -54,10 +54,9 @@ async def open_session(relay: Relay, route: Route, version: str) -> LegacySessio
         initialize_request(_INITIALIZE_ID, version),
         timeouts=timeouts,
     )
-    try:
-        message = await answer_of(response, request_id=_INITIALIZE_ID, max_bytes=route.max_bytes, total=timeouts.total)
-    finally:
-        await response.aclose()
+    message = await answer_of(
+        response, request_id=_INITIALIZE_ID, max_bytes=route.max_bytes, total=timeouts.total, linger=linger
+    )
     session = _agreed(read_result(message, InitializeResult), response.header(b"mcp-session-id"))
     try:
         if session.version not in LEGACY_VERSIONS:

@@ -102,18 +102,16 @@ class McpServerTarget:
         route = self._route
         body = _body(prepared, number, call)
         response = await self._relay.send(route.peer, b"POST", route.path, headers, body, timeouts=route.timeouts)
-        try:
-            message = await answer_of(
-                response,
-                request_id=number,
-                max_bytes=route.max_bytes,
-                total=route.timeouts.total,
-                listener=_modern_listener(number, call, notify),
-            )
-        finally:
-            # Unfinished, this closes the connection: that is how a modern request is cancelled
-            # (2026-07-28 streamable-http "Cancellation").
-            await response.aclose()
+        # Cancelled in here, answer_of closes the connection: that is how a modern request is cancelled
+        # (2026-07-28 streamable-http "Cancellation").
+        message = await answer_of(
+            response,
+            request_id=number,
+            max_bytes=route.max_bytes,
+            total=route.timeouts.total,
+            listener=_modern_listener(number, call, notify),
+            linger=self._sessions.spawn,
+        )
         return tool_answer(message, modern=True)
 
     async def _invoke_legacy(self, call: ToolCall, notify: Notify | None) -> Answer:
@@ -163,20 +161,19 @@ class McpServerTarget:
         if left < timeouts.total - 1.0:  # opening a session took its share
             timeouts = replace(timeouts, total=max(left, 0.001), first_byte=max(left, 0.001))
         response = await self._relay.send(route.peer, b"POST", route.path, session.headers, body, timeouts=timeouts)
-        try:
-            if response.status == _NOT_FOUND:
-                if session.session_id is None:
-                    raise status_error(_NOT_FOUND)
-                return None
-            message = await answer_of(
-                response,
-                request_id=number,
-                max_bytes=route.max_bytes,
-                total=timeouts.total,
-                listener=self._legacy_listener(entry, number, notify),
-            )
-        finally:
+        if response.status == _NOT_FOUND:
             await response.aclose()
+            if session.session_id is None:
+                raise status_error(_NOT_FOUND)
+            return None
+        message = await answer_of(
+            response,
+            request_id=number,
+            max_bytes=route.max_bytes,
+            total=timeouts.total,
+            listener=self._legacy_listener(entry, number, notify),
+            linger=self._sessions.spawn,
+        )
         return None if _lost_session(response, message, entry) else message
 
     def _legacy_listener(self, entry: Entry, number: int, notify: Notify | None) -> Listener:

@@ -21,6 +21,7 @@ from portico.targets.handshake import ASIDE_SECONDS, LegacySession, close_sessio
 _T = TypeVar("_T")
 
 MAX_SESSIONS = 10_000  #: open sessions at all targets together
+MAX_CLOSING = 50  #: sessions that are ended at their servers at the same time
 IDLE_SECONDS = 3600.0  #: seconds that a session is kept without a call
 
 
@@ -81,6 +82,7 @@ class UpstreamSessions:
         self._of_downstream: dict[str, set[SessionKey]] = {}
         self._holders: Counter[Place] = Counter()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._closing = asyncio.Semaphore(MAX_CLOSING)
 
     def count(self) -> int:
         """Return how many sessions are open or being opened."""
@@ -173,7 +175,7 @@ class UpstreamSessions:
         self.expire()
         if len(self._entries) >= self._max:
             self._make_room()
-        opening = self.spawn(open_session(self._relay, route, key.version))
+        opening = self.spawn(open_session(self._relay, route, key.version, self.spawn))
         entry = Entry(key=key, route=route, opening=opening)
         opening.add_done_callback(lambda _: self._opened(entry))
         self._entries[key] = entry
@@ -223,7 +225,11 @@ class UpstreamSessions:
     def _close_if_over(self, entry: Entry) -> asyncio.Task[None] | None:
         if not entry.ended or entry.users or not entry.opening.done() or _failed(entry.opening):
             return None
-        return self.spawn(close_session(self._relay, entry.route, entry.session))
+        return self.spawn(self._close(entry))
+
+    async def _close(self, entry: Entry) -> None:
+        async with self._closing:
+            await close_session(self._relay, entry.route, entry.session)
 
 
 def _failed(opening: asyncio.Task[LegacySession]) -> bool:
