@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portico.authorizer.discovery import DiscoveryFault, issuers_of, read_metadata
@@ -79,6 +79,7 @@ def test_an_issuer_on_plain_http_may_have_its_keys_there():
     assert read_metadata(document, "http://localhost:1/.well-known/openid-configuration")[1] == "http://localhost:1/k"
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_judged_without_another_error(text):
     for url in (text, f"https://{text}/.well-known/openid-configuration", f"https://i/.well-known/{text}"):

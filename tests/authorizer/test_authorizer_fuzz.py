@@ -68,17 +68,19 @@ def check_refusal(error):
     assert bearer_challenge(error, resource_metadata="https://gw.example/x", scopes=["s"], debug=True)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_any_header(header):
     asyncio.run(ask(header))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bearer(token):
     asyncio.run(ask(b"Bearer " + token))
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(
     st.dictionaries(st.sampled_from(CLAIMS), JSON),
     st.dictionaries(st.sampled_from(["typ", "kid", "crit", "b64", "jku", "x5c"]), JSON, max_size=2),
@@ -87,6 +89,7 @@ def test_any_claims_under_a_genuine_signature(claims, header):
     asyncio.run(ask(b"Bearer " + SIGNER.sign({"typ": "at+jwt", **header}, {**SIGNER.claims, **claims})))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 3000), st.integers(1, 255))
 def test_a_genuine_token_with_any_byte_changed(position, change):
     token = bytearray(SIGNER.token())

@@ -115,6 +115,19 @@ async def test_an_issuer_that_is_not_served_is_never_looked_for_on_the_network(d
     assert network.asked == []
 
 
+@pytest.mark.case("T18")
+async def test_our_own_issuer_is_not_taken_for_a_foreign_one_when_its_url_is_spelt_differently(
+    database, provider, foreign
+):
+    signer = Signer(f"{provider.origin}/i/main")
+    url = provider.publish("/i/main", keys=[signer])
+    trusted = TrustedKeys(OwnKeys(database, public_url=provider.origin), foreign)
+    with pytest.raises(KeysUnavailable) as refused:
+        await trusted.keys_for(url.replace("http://", "HTTP://"))
+    assert provider.hits  # it was fetched as a stranger's, and turned out to be ours
+    assert url in refused.value.debug_hint
+
+
 async def test_issuers_elsewhere_are_asked_for_on_the_network(database):
     network = Unreachable()
     trusted = TrustedKeys(OwnKeys(database, public_url=PUBLIC), network)

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from joserfc.jwk import ECKey
 
@@ -143,6 +143,7 @@ _JSON = st.recursive(
 _NAMES = [*CLAIMS, "nbf", "scp", "nonce", "at_hash", "token_use", "typ", "events", "azp", "grant_id"]
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(_NAMES), _JSON), st.sampled_from(["", "jwt", "at+jwt"]), st.booleans())
 def test_any_claims_are_either_read_or_refused(odd, typ, own):
     try:

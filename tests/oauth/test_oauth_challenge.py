@@ -1,7 +1,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portico.model.errors import InsufficientScope, InvalidToken, MissingToken
@@ -63,6 +63,7 @@ def test_text_of_a_token_cannot_forge_a_field_or_split_the_header():
     assert b"\n" not in challenge
 
 
+@settings(deadline=None)
 @given(st.text(), st.text(max_size=60), st.lists(st.text(max_size=10)))
 def test_any_text_gives_one_clean_challenge(text, url, scopes):
     challenge = bearer_challenge(InvalidToken(text, debug_hint=text), resource_metadata=url, scopes=scopes, debug=True)

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
@@ -115,6 +115,7 @@ def test_only_so_many_keys_of_a_set_are_read():
 _VALUES = st.none() | st.integers() | st.text(max_size=90) | st.lists(st.text(max_size=5), max_size=2) | st.just("AQAB")
 
 
+@settings(deadline=None)
 @given(
     st.fixed_dictionaries(
         {"kty": st.sampled_from(["EC", "RSA", "OKP", "oct"])},

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portico.model.errors import InputError
@@ -85,6 +85,7 @@ def test_what_is_no_absolute_url_without_fragment_is_refused(text):
         canonical_resource(text)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_a_resource_or_refused(text):
     for candidate in (text, f"https://{text}"):

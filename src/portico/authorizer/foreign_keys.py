@@ -141,6 +141,7 @@ class ForeignKeys:
             max_bytes=MAX_DOCUMENT_BYTES,
             timeout=FETCH_TIMEOUT,
             allow_private=self._allows_private(discovery_url),
+            accept="application/json, application/jwk-set+json",
         )
         if fetched.status != 200:  # noqa: PLR2004 - HTTP's own number; redirects are not followed
             raise ValueError(f"HTTP status {fetched.status}")

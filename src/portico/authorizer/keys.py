@@ -75,6 +75,10 @@ class OwnKeys:
         """Tell whether ``discovery_url`` lies where only our issuers are, served or not."""
         return discovery_url.startswith(self._reserved)
 
+    def issues(self, issuer: str) -> bool:
+        """Tell whether only we may be ``issuer``."""
+        return issuer.startswith(self._reserved[0])
+
     async def keys_for(self, discovery_url: str, *, kid: str | None = None) -> IssuerKeys:  # noqa: ARG002 - KeySource
         """Return the keys of one of our issuers.
 
@@ -99,8 +103,15 @@ class TrustedKeys:
         keys = self._own.get(discovery_url)
         if keys is not None:
             return keys
-        source = self._own if self._own.claims(discovery_url) else self._foreign
-        return await source.keys_for(discovery_url, kid=kid)
+        if self._own.claims(discovery_url):
+            return await self._own.keys_for(discovery_url, kid=kid)
+        keys = await self._foreign.keys_for(discovery_url, kid=kid)
+        if self._own.issues(keys.issuer):  # as a foreign one it would escape the audience rule for our own tokens
+            raise unavailable(
+                f"The gateway's discoveryUrl {discovery_url!r} is another spelling of one of ours; "
+                f"write it as {keys.issuer}/.well-known/openid-configuration."
+            )
+        return keys
 
 
 def unavailable(hint: str) -> KeysUnavailable:
