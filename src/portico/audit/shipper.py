@@ -8,7 +8,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +16,7 @@ import structlog
 
 from portico.audit.heads import sign_head
 from portico.audit.record import SEARCHED, CallRecord, Link, decode_link, decode_record, digest, genesis
-from portico.audit.segments import Segment, list_segments, read_lines, read_writer
+from portico.audit.segments import Line, Segment, list_segments, read_lines, read_writer
 from portico.crypto.keyring import Keyring
 from portico.model.errors import Conflict, Unavailable
 from portico.storage import audit
@@ -24,6 +24,7 @@ from portico.storage.audit import AuditRecordRow
 from portico.storage.engine import Database
 
 BATCH_LINES: Final = 1000  #: lines per transaction
+SLICE_LINES: Final = 50  #: understood at once, before others get their turn
 INTERVAL: Final = 1.0  #: seconds between looks for new lines
 HEAD_INTERVAL: Final = 60.0  #: seconds between signed heads
 MAX_BACKOFF: Final = 30.0  #: seconds between tries while the database is away
@@ -41,12 +42,11 @@ class _Position:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Batch:
-    rows: list[AuditRecordRow]
+class _Lines:
+    """What was read of one segment."""
+
     segment: int
-    offset: int
-    lines: int  #: that were read
-    damaged: int  #: of them, could not be understood
+    lines: list[Line]
 
 
 class Shipper:
@@ -92,18 +92,34 @@ class Shipper:
         async with self._turn:
             position = self._position or await self._locate()
             self._position = None  # unknown until the commit was acknowledged
-            batch = await asyncio.to_thread(_read_batch, self._directory, self._writer(), position)
-            if batch.damaged:
-                self._log.error("audit_lines_damaged", lines=batch.damaged, segment=batch.segment)
-            if batch.rows:
+            found = await asyncio.to_thread(_read_on, self._directory, position)
+            if found is None:
+                self._position = position
+                return 0
+            rows = await self._rows(found, position.sequence)
+            if rows:
                 async with self._database.write() as conn:
-                    await audit.append_records(conn, batch.rows)
-                position = _Position(sequence=batch.rows[-1].sequence, hash=batch.rows[-1].hash)
-            self._position = _Position(
-                sequence=position.sequence, hash=position.hash, segment=batch.segment, offset=batch.offset
-            )
-            await asyncio.to_thread(_delete_before, self._directory, batch.segment)
-            return batch.lines
+                    await audit.append_records(conn, rows)
+                position = replace(position, sequence=rows[-1].sequence, hash=rows[-1].hash)
+            self._position = replace(position, segment=found.segment, offset=found.lines[-1].end)
+            await asyncio.to_thread(_delete_before, self._directory, found.segment)
+            return len(found.lines)
+
+    async def _rows(self, found: _Lines, after: int) -> list[AuditRecordRow]:
+        """Understand the lines, in slices: in a thread they would hold the interpreter's lock longer than in here."""
+        writer, rows, damaged = self._writer(), list[AuditRecordRow](), 0
+        for number, line in enumerate(found.lines, 1):
+            row = _row(writer, line.text)
+            if row is None:
+                damaged += 1
+            elif row.sequence > after:
+                rows.append(row)
+                after = row.sequence
+            if number % SLICE_LINES == 0:
+                await asyncio.sleep(0)
+        if damaged:
+            self._log.error("audit_lines_damaged", lines=damaged, segment=found.segment)
+        return rows
 
     async def sign(self, *, closed: bool = False) -> None:
         """Sign the head of what is in the database, unless that was done already.
@@ -161,24 +177,16 @@ class Shipper:
         return _Position(sequence=last.sequence, hash=last.hash)
 
 
-def _read_batch(directory: Path, writer: str, position: _Position) -> _Batch:
+def _read_on(directory: Path, position: _Position) -> _Lines | None:
     """Read on, in one segment, and sync it: after a power cut the database must not know more than the disk."""
-    for found in _from(directory, position):
-        offset = position.offset if found.first == position.segment else 0
-        lines = list(read_lines(found.path, offset=offset, limit=BATCH_LINES))
-        if not lines:
-            continue  # read to its end: when another one follows, nothing is added to this one
-        _sync(found.path)
-        rows, last, damaged = list[AuditRecordRow](), position.sequence, 0
-        for line in lines:
-            row = _row(writer, line.text)
-            if row is None:
-                damaged += 1
-            elif row.sequence > last:
-                rows.append(row)
-                last = row.sequence
-        return _Batch(rows=rows, segment=found.first, offset=lines[-1].end, lines=len(lines), damaged=damaged)
-    return _Batch(rows=[], segment=position.segment, offset=position.offset, lines=0, damaged=0)
+    for segment in _from(directory, position):
+        offset = position.offset if segment.first == position.segment else 0
+        lines = list(read_lines(segment.path, offset=offset, limit=BATCH_LINES))
+        if lines:
+            _sync(segment.path)
+            return _Lines(segment=segment.first, lines=lines)
+        # Read to its end: when another one follows, nothing is added to this one.
+    return None
 
 
 def _from(directory: Path, position: _Position) -> list[Segment]:

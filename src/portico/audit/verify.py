@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from portico.audit.heads import is_genuine
 from portico.audit.record import SEARCHED, CallRecord, TornRecord, decode_link, decode_record, digest, genesis
-from portico.audit.segments import lines_after, list_segments, read_writer
+from portico.audit.segments import Segment, lines_after, list_segments, read_writer
 from portico.crypto.keyring import Keyring
 from portico.storage import audit
 from portico.storage.audit import AuditHeadRow, AuditRecordRow
@@ -65,41 +65,52 @@ async def verify(database: Database, keyring: Keyring, *, directory: Path | None
     Raises:
         StorageUnavailable: the database cannot be read.
     """
+    while True:
+        before = _first_segment(directory)
+        report = await _verify(database, keyring, directory)
+        if _first_segment(directory) == before:
+            return report
+        # What was shipped and deleted meanwhile would look like a gap: look again.
+
+
+async def _verify(database: Database, keyring: Keyring, directory: Path | None) -> Report:
     local = None if directory is None else read_writer(directory)
     async with database.read() as conn:  # one transaction: heads and lines of the same moment
-        names = set(await audit.writers(conn))
+        writers = set(await audit.writers(conn)) | ({local} if local else set[str]())
         reports: list[WriterReport] = []
-        for writer in sorted(names | ({local} if local else set())):
+        for writer in sorted(writers):
             chain = _Chain(writer=writer, heads={head.sequence: head for head in await audit.heads(conn, writer)})
             chain.check_signatures(keyring)
+            last = await audit.last_record(conn, writer)
+            shipped = 0 if last is None else last.sequence
+            if directory is not None and writer == local:
+                chain.here = _shipped_lines(directory, shipped)
             async for row in _rows(conn, writer):
                 chain.check_row(row)
             if directory is not None and writer == local:
-                _check_journal(chain, directory)
+                chain.check_journal(directory, shipped)
             chain.check_tail()
             reports.append(chain.report())
     return Report(writers=tuple(reports))
 
 
+def _first_segment(directory: Path | None) -> Segment | None:
+    return next(iter(list_segments(directory)), None) if directory is not None else None
+
+
+def _shipped_lines(directory: Path, shipped: int) -> dict[int, str]:
+    """Return the hashes of the journal's lines that are in the database too; segments of them are deleted soon."""
+    return {
+        link.seq: digest(text) for link, text in lines_after(directory, 0) if link is not None and link.seq <= shipped
+    }
+
+
 async def _rows(conn: AsyncConnection, writer: str) -> AsyncIterator[AuditRecordRow]:
-    after = -1
+    after = -(2**63)  # numbers that no journal gives are found too
     while page := await audit.chain_after(conn, writer, after, limit=PAGE_LINES):
         for row in page:
             yield row
         after = page[-1].sequence
-
-
-def _check_journal(chain: "_Chain", directory: Path) -> None:
-    """Go on with the lines that the database does not have yet."""
-    shipped = chain.last
-    segments = list_segments(directory)
-    if segments and segments[0].first > shipped + 1:
-        chain.fault("gap", shipped + 1, f"the journal goes on with line {segments[0].first}")
-    for link, text in lines_after(directory, shipped):
-        if link is None:
-            chain.fault("edit", chain.last + 1, "a line of the journal cannot be read")
-        else:
-            chain.check_line(link.seq, link.prev, text)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -108,6 +119,7 @@ class _Chain:
 
     writer: str
     heads: dict[int, AuditHeadRow]
+    here: dict[int, str] = field(default_factory=dict[int, str])  # hashes of lines that the local journal has too
     last: int = 0
     previous: str = ""
     lines: int = 0
@@ -141,7 +153,21 @@ class _Chain:
             self.fault("edit", row.sequence, "the record does not have the hash that was stored with it")
         elif not _agrees(row):
             self.fault("edit", row.sequence, "the columns that are searched say something else than the record")
+        elif self.here.get(row.sequence, row.hash) != row.hash:
+            self.fault("edit", row.sequence, "the database and the journal disagree")
         self.check_line(link.seq, link.prev, text)
+
+    def check_journal(self, directory: Path, shipped: int) -> None:
+        """Go on with the lines that the database does not have yet."""
+        for link, text in lines_after(directory, shipped):
+            if link is None:
+                self.fault("edit", self.last + 1, "a line of the journal cannot be read")
+            else:
+                self.check_line(link.seq, link.prev, text)
+        if shipped and self.last == shipped and shipped not in self.here:  # the newest segment is never deleted
+            self.fault(
+                "cut", max(self.here, default=0) + 1, f"the journal ends before line {shipped}, which was shipped"
+            )
 
     def check_line(self, sequence: int, previous: str, text: bytes) -> None:
         if sequence != self.last + 1:

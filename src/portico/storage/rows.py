@@ -10,7 +10,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from portico.model.errors import Conflict
+from portico.model.errors import Conflict, StorageUnavailable
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -75,4 +75,8 @@ def upsert(
 
 def _read(record: Mapping[Any, Any], kind: type[R]) -> R:
     # Column names are a subclass of str, which msgspec takes for no key.
-    return msgspec.convert({field.name: record[field.name] for field in fields(kind)}, kind)
+    try:
+        return msgspec.convert({field.name: record[field.name] for field in fields(kind)}, kind)
+    except msgspec.ValidationError as error:
+        detail = f"{kind.__name__}: {error}"
+        raise StorageUnavailable("The database holds a row that Portico did not write.", detail=detail) from error

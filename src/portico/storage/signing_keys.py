@@ -46,6 +46,11 @@ async def set_state(conn: AsyncConnection, kid: str, state: KeyState, at: int) -
     return await affects(conn, statement.values(state=state, changed_at=at))
 
 
+async def set_sealed(conn: AsyncConnection, kid: str, sealed: str) -> bool:
+    """Store the private half under another sealing key; says whether the key was there."""
+    return await affects(conn, update(signing_keys).where(signing_keys.c.kid == kid).values(sealed=sealed))
+
+
 async def drop(conn: AsyncConnection, kid: str) -> bool:
     """Delete a key, and with it the validity of what it signed; says whether it was there."""
     return await affects(conn, delete_from(signing_keys).where(signing_keys.c.kid == kid))

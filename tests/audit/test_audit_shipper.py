@@ -1,0 +1,266 @@
+import asyncio
+import sqlite3
+
+import pytest
+
+from portico.audit import shipper as module
+from portico.audit.journal import Journal
+from portico.audit.segments import list_segments
+from portico.audit.shipper import BATCH_LINES, Shipper
+from portico.audit.verify import verify
+from portico.crypto.keyring import Keyring
+from portico.model.errors import Conflict, StorageUnavailable
+from portico.storage import audit
+from portico.storage.engine import Database
+
+
+@pytest.fixture
+def shipper(journal, directory, database, keyring, clock):
+    return Shipper(directory, database, keyring, clock=clock)
+
+
+async def stored(database, writer):
+    rows = []
+    async with database.read() as conn:
+        while page := await audit.chain_after(conn, writer, rows[-1].sequence if rows else 0, limit=1000):
+            rows += page
+    return rows
+
+
+async def ship_all(shipper):
+    while await shipper.ship():
+        pass
+
+
+async def test_lines_arrive_byte_for_byte_with_their_hash_and_columns(shipper, journal, database, directory, make_call):
+    journal.append(make_call(1, user="ada", client="c", tool="add", target="t", gateway="g", outcome="denied"))
+    await ship_all(shipper)
+    [row] = await stored(database, journal.writer)
+    text = list_segments(directory)[0].path.read_text()
+    assert row.line + "\n" == text
+    assert (row.user, row.client, row.tool, row.target, row.gateway, row.outcome) == (
+        ("ada", "c", "add", "t", "g", "denied")
+    )
+
+
+async def test_batches_are_bounded_and_everything_arrives(shipper, journal, database, keyring, directory, make_call):
+    for number in range(BATCH_LINES * 2 + 10):
+        journal.append(make_call(number))
+    assert [await shipper.ship() for _ in range(4)] == [BATCH_LINES, BATCH_LINES, 10, 0]
+    assert len(await stored(database, journal.writer)) == journal.sequence
+    assert (await verify(database, keyring, directory=directory)).intact
+
+
+async def test_lines_that_come_during_shipping_are_not_missed(shipper, journal, database, keyring, make_call):
+    async def produce():
+        for number in range(3000):
+            journal.append(make_call(number))
+            if number % 50 == 0:
+                await asyncio.sleep(0)
+
+    task = asyncio.create_task(produce())
+    while not task.done():
+        await shipper.ship()
+    await ship_all(shipper)
+    assert len(await stored(database, journal.writer)) == 3000
+    assert (await verify(database, keyring)).intact
+
+
+async def test_shipped_segments_are_deleted_and_the_newest_stays(directory, database, keyring, clock, make_call):
+    journal = Journal(directory, writer="replica", segment_bytes=2000)
+    shipper = Shipper(directory, database, keyring, clock=clock)
+    for number in range(30):
+        journal.append(make_call(number))
+    before = list_segments(directory)
+    await ship_all(shipper)
+    assert list_segments(directory) == before[-1:]
+    journal.close()
+    journal = Journal(directory, writer="replica", segment_bytes=2000)
+    journal.append(make_call())
+    journal.close()
+    again = Shipper(directory, database, keyring, clock=clock)
+    await ship_all(again)
+    assert len(await stored(database, journal.writer)) == 31
+    assert (await verify(database, keyring, directory=directory)).intact
+
+
+async def test_a_restarted_shipper_goes_on_where_the_database_stands(
+    shipper, journal, directory, database, keyring, clock, make_call
+):
+    for number in range(10):
+        journal.append(make_call(number))
+    await ship_all(shipper)
+    journal.append(make_call(10))
+    again = Shipper(directory, database, keyring, clock=clock)
+    await ship_all(again)
+    assert len(await stored(database, journal.writer)) == 11
+
+
+async def test_with_the_database_away_nothing_is_lost_and_all_arrives_when_it_is_back(
+    shipper, journal, database, keyring, url, make_call, monkeypatch
+):
+    monkeypatch.setattr(module, "INTERVAL", 0.02)
+    journal.append(make_call(1))
+    await ship_all(shipper)
+    other = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    journal.append(make_call(2))
+    with pytest.raises(StorageUnavailable):
+        await shipper.ship()
+    running = asyncio.create_task(shipper.run())
+    journal.append(make_call(3))
+    other.close()
+    async with asyncio.timeout(20):
+        while len(await stored(database, journal.writer)) < 3:
+            await asyncio.sleep(0.02)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert (await verify(database, keyring)).intact
+
+
+async def test_a_batch_whose_acknowledgement_was_lost_is_not_copied_twice(shipper, journal, database, make_call):
+    for number in range(100):
+        journal.append(make_call(number))
+    task = asyncio.create_task(shipper.ship())
+    while not await stored(database, journal.writer):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await ship_all(shipper)
+    assert [row.sequence for row in await stored(database, journal.writer)] == list(range(1, 101))
+
+
+async def test_cancelling_at_any_moment_loses_and_doubles_nothing(
+    shipper, journal, database, keyring, directory, make_call
+):
+    for number in range(40):
+        for _ in range(20):
+            journal.append(make_call(number))
+        task = asyncio.create_task(shipper.ship())
+        for _ in range(number):
+            await asyncio.sleep(0.0005)  # a different moment each time
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    await ship_all(shipper)
+    assert len(await stored(database, journal.writer)) == journal.sequence
+    assert (await verify(database, keyring, directory=directory)).intact
+
+
+async def test_the_head_is_signed_every_minute_while_something_comes(shipper, journal, database, make_call, clock):
+    async def heads():
+        async with database.read() as conn:
+            return [(head.sequence, head.closed) for head in await audit.heads(conn)]
+
+    await shipper.sign()
+    assert await heads() == []
+    journal.append(make_call())
+    await ship_all(shipper)
+    await shipper.sign()
+    await shipper.sign()
+    assert await heads() == [(1, False)]
+    journal.append(make_call())
+    await ship_all(shipper)
+    await shipper.sign()
+    assert await heads() == [(1, False), (2, False)]
+
+
+async def test_running_signs_by_the_clock(shipper, journal, database, make_call, clock, monkeypatch):
+    monkeypatch.setattr(module, "INTERVAL", 0.01)
+    journal.append(make_call())
+    running = asyncio.create_task(shipper.run())
+    async with asyncio.timeout(10):
+        while not await stored(database, journal.writer):
+            await asyncio.sleep(0.01)
+        async with database.read() as conn:
+            assert await audit.heads(conn) == []
+        clock.now += module.HEAD_INTERVAL
+        head = None
+        while head is None:
+            await asyncio.sleep(0.01)
+            async with database.read() as conn:
+                head = await audit.last_head(conn, journal.writer)
+    running.cancel()
+    assert (head.sequence, head.signed_at) == (1, int(clock.now))
+
+
+async def test_closing_ships_what_is_left_and_signs_it_as_closed(
+    shipper, journal, database, directory, keyring, make_call
+):
+    for number in range(5):
+        journal.append(make_call(number))
+    await shipper.close()
+    async with database.read() as conn:
+        head = await audit.last_head(conn, journal.writer)
+    assert (head.sequence, head.closed) == (5, True)
+    [report] = (await verify(database, keyring, directory=directory)).writers
+    assert (report.lines, report.signed, report.faults) == (5, 5, ())
+
+
+async def test_closing_without_a_database_gives_up_in_time(shipper, journal, database, url, make_call):
+    journal.append(make_call())
+    other = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    async with asyncio.timeout(module.CLOSE_TIMEOUT + 2):
+        await shipper.close()
+    other.close()
+    assert await stored(database, journal.writer) == []
+
+
+async def test_a_directory_restored_from_an_old_copy_is_noticed(
+    shipper, journal, directory, database, keyring, make_call
+):
+    for number in range(3):
+        journal.append(make_call(number))
+    path = list_segments(directory)[0].path
+    old = path.read_bytes()
+    journal.append(make_call(4))
+    await ship_all(shipper)
+    path.write_bytes(old)
+    with pytest.raises(Conflict) as caught:
+        await Shipper(directory, database, keyring).ship()
+    assert "move it aside" in caught.value.detail
+    assert not (await verify(database, keyring, directory=directory)).intact
+
+
+async def test_a_damaged_line_does_not_stop_the_others(shipper, journal, directory, database, keyring, make_call):
+    for number in range(3):
+        journal.append(make_call(number))
+    path = list_segments(directory)[0].path
+    first, second, third = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(first + b"!" * (len(second) - 1) + b"\n" + third)
+    await ship_all(shipper)
+    assert [row.sequence for row in await stored(database, journal.writer)] == [1, 3]
+    [report] = (await verify(database, keyring)).writers
+    assert [fault.kind for fault in report.faults] == ["gap"]
+
+
+async def test_two_writers_share_a_database(tmp_path, database, keyring, make_call):
+    for name in ("one", "two"):
+        journal = Journal(tmp_path / name, writer=name)
+        journal.append(make_call())
+        await Shipper(tmp_path / name, database, keyring).close()
+        journal.close()
+    report = await verify(database, keyring)
+    assert [writer.writer[:3] for writer in report.writers] == ["one", "two"]
+    assert report.intact
+
+
+async def test_a_rotated_keyring_still_verifies_old_heads(shipper, journal, directory, database, keyring, make_call):
+    journal.append(make_call())
+    await shipper.close()
+    old = bytes(range(32))
+    assert (await verify(database, Keyring({"k2": old[::-1], "k1": old}))).intact
+    assert not (await verify(database, Keyring({"k2": old[::-1]}))).intact
+
+
+async def test_shipping_goes_on_in_a_new_process_after_the_database_was_opened_anew(
+    shipper, journal, directory, database, keyring, url, make_call
+):
+    journal.append(make_call())
+    await ship_all(shipper)
+    other = await Database.open(url)
+    journal.append(make_call())
+    await ship_all(Shipper(directory, other, keyring))
+    await other.aclose()
+    assert len(await stored(database, journal.writer)) == 2
