@@ -8,18 +8,21 @@ key had signed (D20).
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from portico.control.issuers import require_issuer
 from portico.crypto.keyring import Keyring
 from portico.crypto.signing import SigningKey
-from portico.model.errors import NotFound
+from portico.model.errors import NotFound, SealError
 from portico.oauth.issuer_settings import MAX_ACCESS_TOKEN_SECONDS
 from portico.storage import counters, signing_keys
 from portico.storage.engine import Database
 from portico.storage.signing_keys import KeyState, SigningKeyRow
 
 SEALING_PURPOSE = "signing-key"
+
+_log = structlog.stdlib.get_logger("portico.control")
 
 MakeKey = Callable[[], SigningKey]
 
@@ -84,11 +87,14 @@ async def drop(
 async def ensure(
     conn: AsyncConnection, keyring: Keyring, *, issuer: str, now: int, make: MakeKey = SigningKey.generate
 ) -> bool:
-    """Make sure that the issuer has a current and a next key; says whether something was made.
+    """Make sure that the issuer has a current and a next key that we can open; says whether something was made.
 
     A next key steps in for a missing current one: verifiers may have it already.
     """
-    states = {row.state: row.kid for row in await signing_keys.list_all(conn, issuer=issuer)}
+    states: dict[KeyState, str] = {}
+    for row in await signing_keys.list_all(conn, issuer=issuer):
+        if await _reseal(conn, keyring, row):
+            states[row.state] = row.kid
     made = False
     if "current" not in states:
         kid = states.pop("next", None) or await _add(conn, keyring, issuer=issuer, now=now, make=make)
@@ -98,6 +104,24 @@ async def ensure(
         await _add(conn, keyring, issuer=issuer, now=now, make=make)
         made = True
     return made
+
+
+async def _reseal(conn: AsyncConnection, keyring: Keyring, row: SigningKeyRow) -> bool:
+    """Bring a key under the newest sealing key, so that the older ones can be retired; False when it is lost.
+
+    A lost key (its sealing key was dropped) cannot sign any more. It is dropped too: what cannot be replaced by
+    rotation should not stay valid.
+    """
+    aad = f"{row.issuer}|{row.kid}".encode()
+    try:
+        private = keyring.open(SEALING_PURPOSE, row.sealed, aad=aad)
+    except SealError:
+        _log.warning("signing_key_lost", issuer=row.issuer, kid=row.kid, state=row.state)
+        await signing_keys.drop(conn, row.kid)
+        return False
+    if not row.sealed.startswith(f"v1.{keyring.kids[0]}."):
+        await signing_keys.set_sealed(conn, row.kid, keyring.seal(SEALING_PURPOSE, private, aad=aad))
+    return True
 
 
 async def _add(conn: AsyncConnection, keyring: Keyring, *, issuer: str, now: int, make: MakeKey) -> str:

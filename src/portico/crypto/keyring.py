@@ -29,7 +29,7 @@ _SEALED = re.compile(r"v1\.([A-Za-z0-9_-]{1,32})\.([A-Za-z0-9_-]+)\Z")
 
 
 class Keyring:
-    """An ordered set of master keys; immutable, replaced as a whole when its file changes."""
+    """An ordered set of master keys, replaced as a whole when its file changes (:meth:`adopt`)."""
 
     def __init__(self, keys: dict[str, bytes]) -> None:
         """Take ``keys`` (kid to 32 bytes), the first being the one that seals.
@@ -68,6 +68,11 @@ class Keyring:
         if faults:
             raise ConfigError(faults)
         return cls(keys)
+
+    def adopt(self, other: "Keyring") -> None:
+        """Take over the keys of ``other`` in one step: the file changed, and everybody who holds this one follows."""
+        self._masters = dict(other._masters)
+        self._derived = {}
 
     @property
     def kids(self) -> tuple[str, ...]:

@@ -85,6 +85,10 @@ class Snapshots:
         """Return what is served for a gateway."""
         return self._live.get(gateway_id)
 
+    def all(self) -> tuple[Live, ...]:
+        """Return what is served for every gateway."""
+        return tuple(self._live.values())
+
     def route(self, path: str) -> tuple[Live, Endpoint] | None:
         """Return what is served at the path ``/g/{gatewayId}/mcp[/{target}]``."""
         return self._routes.get(path)

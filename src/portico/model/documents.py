@@ -37,6 +37,7 @@ class GatewayExtension(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     page_size: Annotated[int, msgspec.Meta(ge=1, le=MAX_PAGE_SIZE)] = DEFAULT_PAGE_SIZE
     allowed_origins: tuple[str, ...] = ()
+    allow_private_issuer: bool = False
 
 
 class TargetExtension(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
@@ -82,6 +83,7 @@ def parse_gateway(
         session_timeout=0 if sessions is None else sessions.get("sessionTimeoutInSeconds", DEFAULT_SESSION_TIMEOUT),
         streaming=bool(mcp.get("streamingConfiguration", {}).get("enableResponseStreaming")),
         allowed_origins=frozenset(own.allowed_origins),
+        allow_private_issuer=own.allow_private_issuer,
         revision=revision,
     )
 

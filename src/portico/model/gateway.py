@@ -56,6 +56,7 @@ class Gateway:
     streaming: bool = False  #: answers may stream as SSE (AWS: opt-in); else one JSON answer, progress dropped
     revision: int = 0
     allowed_origins: frozenset[str] = field(default_factory=frozenset[str])
+    allow_private_issuer: bool = False  #: a foreign discoveryUrl may be at a private address
 
 
 def era_of(version: str) -> Era:

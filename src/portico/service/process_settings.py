@@ -59,8 +59,13 @@ class Listen:
         """Whether only this machine can connect."""
         return ip_address(self.host).is_loopback
 
+    @property
+    def bracketed_host(self) -> str:
+        """The address as it stands in a URL and in ``Host``."""
+        return _bracketed(self.host)
+
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"{self.bracketed_host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
