@@ -280,5 +280,5 @@ def test_a_bad_handshake_is_refused_without_being_quoted(members):
 def test_the_supported_versions_of_a_refusal_are_read_where_there_are_any():
     error = {"code": -32022, "message": "", "data": {"supported": ["2030-01-01"], "requested": "x"}}
     assert supported_versions(message(id=1, error=error)) == ("2030-01-01",)
-    assert supported_versions(message(id=1, error=error | {"data": {"supported": 1}})) is None
-    assert supported_versions(message(id=1, result={})) is None
+    assert supported_versions(message(id=1, error=error | {"data": {"supported": 1}})) == ()
+    assert supported_versions(message(id=1, result={})) == ()

@@ -7,8 +7,8 @@ import pytest
 
 from portico.model.errors import LimitExceeded, UpstreamInvalid, UpstreamTimeout
 from targets.calls import person, tool_call
-from targets.http_server import until
-from targets.servers import legacy_server, modern_server
+from targets.http_server import serve_http, until
+from targets.servers import legacy_server, modern_server, result, text
 
 ERAS = {"legacy": legacy_server, "modern": modern_server}
 
@@ -169,3 +169,28 @@ async def test_a_path_and_query_of_the_endpoint_are_kept(make):
     async with modern_server() as server:
         await make(server.url + "/x%20y?team=a&b=").invoke(tool_call("echo"))
         assert server.paths[-1] == "/mcp/x%20y?team=a&b="
+
+
+@pytest.mark.parametrize("rest", [b"", b": " + b"x" * 100_000 + b"\n\n"])
+async def test_a_stream_that_goes_on_after_its_answer_does_not_delay_it_and_is_closed_soon(make, relay, rest):
+    async def handle(exchange):
+        await exchange.start()
+        await exchange.event(result(exchange.json(), text("here") | {"resultType": "complete"}))
+        await exchange.write(rest)
+        await exchange.gone.wait()
+
+    async with serve_http(handle) as http:
+        assert (await make(f"{http.origin}/mcp").invoke(tool_call("echo"))).result
+        await until(lambda: not http.connections)
+        assert relay.stats().in_flight == 0
+
+
+async def test_a_call_that_its_listener_breaks_off_is_cancelled_upstream(make):
+    async def leave(_):
+        raise ConnectionError
+
+    async with legacy_server(answers="sse") as server:
+        call = tool_call("progress", era="legacy", wants_progress=True)
+        with pytest.raises(ConnectionError):
+            await make(server.url).invoke(call, leave)
+        assert len(server.cancelled) == 1

@@ -209,3 +209,41 @@ async def test_discovery_leaves_no_session_behind_when_the_list_fails(relay):
         found = await discover(target_at(server.url, era="legacy"), relay=relay)
         assert found.undecided == {"legacy"}
         await until(lambda: server.sessions == {})
+
+
+@pytest.mark.parametrize("code", [-32603, -32020, -32021])
+async def test_an_internal_error_or_a_misread_request_is_no_verdict(relay, code):
+    async def handle(exchange):
+        await exchange.reply(400 if code != -32603 else 200, failure(exchange.json(), code, "no"))
+
+    async with serve_http(handle) as http:
+        found = await discover(target_at(f"{http.origin}/mcp"), relay=relay)
+    assert found.undecided == {"modern", "legacy"}
+    assert "set its era to legacy" in found.reasons[0]
+
+
+async def test_discovery_as_a_whole_is_bounded_and_keeps_what_it_had_found(relay):
+    modern = ModernServer()
+
+    async def handle(exchange):
+        if exchange.json()["method"] == "initialize":
+            await modern.proceed.wait()
+        else:
+            await modern.handle(exchange)
+
+    async with serve_http(handle) as http:
+        found = await discover(target_at(f"{http.origin}/mcp"), relay=relay, seconds=1)
+    assert eras(found) == [("modern", "2026-07-28")]
+    assert found.undecided == {"legacy"}
+    assert "did not finish within 1 seconds" in found.reasons[-1]
+
+
+async def test_a_modern_server_that_no_longer_offers_our_version_is_not_spoken_to(relay):
+    async def handle(exchange):
+        value = {"supportedVersions": ["2030-01-01"], "capabilities": {}}
+        await exchange.reply(200, result(exchange.json(), value))
+
+    async with serve_http(handle) as http:
+        found = await discover(target_at(f"{http.origin}/mcp", era="modern"), relay=relay)
+    assert (found.eras, found.undecided) == ((), frozenset())
+    assert "does not offer it" in found.reasons[0]

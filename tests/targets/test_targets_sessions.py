@@ -5,12 +5,12 @@ import itertools
 
 import pytest
 
-from portico.model.errors import LimitExceeded, UpstreamError, UpstreamInvalid, UpstreamUnreachable
+from portico.model.errors import LimitExceeded, UpstreamError, UpstreamInvalid, UpstreamStatus, UpstreamUnreachable
 from portico.targets.mcp_server import McpServerTarget
 from portico.targets.sessions import UpstreamSessions
 from targets.calls import person, target_at, tool_call
-from targets.http_server import until
-from targets.servers import legacy_server
+from targets.http_server import serve_http, until
+from targets.servers import failure, legacy_server, misbehaving_server, result
 
 
 def call(tool="echo", **members):
@@ -240,6 +240,7 @@ async def test_without_room_the_least_recently_used_session_goes(relay, few):
         await until(lambda: len(server.deleted) == 1)
 
 
+@pytest.mark.case("T28")
 async def test_a_session_with_a_call_in_flight_is_never_taken_away_for_room(relay, few):
     async with legacy_server() as server:
         target = McpServerTarget(target_at(server.url), relay=relay, sessions=few)
@@ -259,3 +260,52 @@ async def test_a_session_id_that_is_too_long_or_not_visible_ascii_is_refused(mak
         with pytest.raises(UpstreamInvalid) as caught:
             await make(server.url).invoke(call())
         assert "session id" in caught.value.public
+
+
+async def test_closing_down_ends_openings_that_hang_and_says_so(relay):
+    sessions = UpstreamSessions(relay=relay)
+    async with misbehaving_server("hang", always=True) as server:
+        target = McpServerTarget(target_at(server.url), relay=relay, sessions=sessions)
+        task = asyncio.ensure_future(target.invoke(call()))
+        await until(lambda: server.running)
+        await asyncio.wait_for(sessions.aclose(), 10)
+        with pytest.raises(UpstreamUnreachable) as caught:
+            await task
+        assert "shutting down" in caught.value.public
+        assert sessions.count() == 0
+
+
+async def test_a_404_of_a_server_without_sessions_is_no_lost_session(make):
+    async def handle(exchange):
+        request = exchange.json()
+        value = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}}
+        match request["method"]:
+            case "initialize":
+                await exchange.reply(200, result(request, value))
+            case "notifications/initialized":
+                await exchange.reply(202)
+            case _:
+                await exchange.reply(404, failure(request, -32601, "no"))
+
+    async with serve_http(handle) as http:
+        with pytest.raises(UpstreamStatus) as caught:
+            await make(f"{http.origin}/mcp").invoke(call())
+        assert caught.value.http_status == 404
+
+
+async def test_a_server_that_refuses_the_initialized_notification_is_no_session(make, sessions):
+    async def handle(exchange):
+        request = exchange.json() if exchange.body else {"method": "DELETE"}
+        seen.append(request["method"])
+        value = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}}
+        if request["method"] == "initialize":
+            await exchange.reply(200, result(request, value), mcp_session_id="s")
+        else:
+            await exchange.reply(500)
+
+    seen = []
+    async with serve_http(handle) as http:
+        with pytest.raises(UpstreamStatus):
+            await make(f"{http.origin}/mcp").invoke(call())
+        assert seen == ["initialize", "notifications/initialized", "DELETE"]
+        assert sessions.count() == 0

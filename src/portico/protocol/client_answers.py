@@ -15,15 +15,13 @@ from portico.model.call import Answer, Notification, RpcError
 from portico.model.errors import UpstreamInvalid, UpstreamStatus
 
 PARSE_ERROR = -32700
+INTERNAL_ERROR = -32603
 INVALID_REQUEST = -32600
 METHOD_NOT_FOUND = -32601
 HEADER_MISMATCH = -32020
 MISSING_CLIENT_CAPABILITY = -32021
 UNSUPPORTED_VERSION = -32022
 URL_ELICITATION_REQUIRED = -32042
-
-#: What only a modern server answers (2026-07-28 streamable-http "Backward Compatibility").
-MODERN_CODES = frozenset({HEADER_MISMATCH, MISSING_CLIENT_CAPABILITY, UNSUPPORTED_VERSION})
 
 _OK = 200
 _REDIRECTS = range(300, 400)
@@ -376,14 +374,23 @@ class _UnsupportedVersion(msgspec.Struct):
 _Kind = TypeVar("_Kind", InitializeResult, DiscoverResult, ToolsPage)
 
 
+class Refusal(UpstreamInvalid):
+    """A JSON-RPC error in place of the result of a handshake or list."""
+
+    def __init__(self, rpc_code: int) -> None:
+        super().__init__(f"The target refused the request (JSON-RPC error {rpc_code}).")
+        self.rpc_code = rpc_code
+
+
 def read_result(message: Message, kind: type[_Kind]) -> _Kind:
     """Decode the result of a handshake or list.
 
     Raises:
-        UpstreamInvalid: an error instead of a result, or a result of another shape.
+        Refusal: an error instead of a result.
+        UpstreamInvalid: a result of another shape.
     """
     if not isinstance(message.error, UnsetType):
-        raise UpstreamInvalid(f"The target refused the request (JSON-RPC error {message.error.code}).")
+        raise Refusal(message.error.code)
     assert not isinstance(message.result, UnsetType)
     place = ""
     try:
@@ -400,12 +407,12 @@ def error_code_of(message: Message) -> int | None:
     return None if isinstance(message.error, UnsetType) else message.error.code
 
 
-def supported_versions(message: Message) -> tuple[str, ...] | None:
-    """Return ``data.supported`` of an UnsupportedProtocolVersion error; None when it has none."""
+def supported_versions(message: Message) -> tuple[str, ...]:
+    """Return ``data.supported`` of an UnsupportedProtocolVersion error; empty when it has none."""
     error = message.error
     if isinstance(error, UnsetType) or isinstance(error.data, UnsetType):
-        return None
+        return ()
     try:
         return tuple(msgspec.json.decode(error.data, type=_UnsupportedVersion).supported)
     except (msgspec.DecodeError, RecursionError):
-        return None
+        return ()

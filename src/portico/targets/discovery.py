@@ -29,11 +29,14 @@ from portico.protocol.client import (
     modern_request,
 )
 from portico.protocol.client_answers import (
+    HEADER_MISMATCH,
     IN_FRONT,
-    MODERN_CODES,
+    INTERNAL_ERROR,
+    MISSING_CLIENT_CAPABILITY,
     UNSUPPORTED_VERSION,
     DiscoverResult,
     Message,
+    Refusal,
     ToolsPage,
     error_code_of,
     read_result,
@@ -49,7 +52,9 @@ MAX_REASONS = 50  #: sentences; a server with a thousand bad tools must not fill
 DISCOVERY_SECONDS = 120.0  #: seconds for all of it
 PROBE_SECONDS = 15.0  #: seconds for each answer
 
-_REFUSALS = range(400, 500)
+_REFUSALS = range(400, 500)  #: HTTP
+#: JSON-RPC errors that tell of a fault, or of a modern server that could not take our request.
+_NO_VERDICT = frozenset({INTERNAL_ERROR, HEADER_MISMATCH, MISSING_CLIENT_CAPABILITY})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,17 +90,17 @@ _LABELS: dict[Era, str] = {
 _OTHER: dict[Era, Era] = {"modern": "legacy", "legacy": "modern"}
 
 
-async def discover(target: Target, *, relay: Relay) -> Discovery:
+async def discover(target: Target, *, relay: Relay, seconds: float = DISCOVERY_SECONDS) -> Discovery:
     """Probe the eras that ``target.era`` allows and list the tools of each that is spoken.
 
-    Takes at most :data:`DISCOVERY_SECONDS`; leaves no session behind. Raises nothing of the upstream's making: what
+    Takes at most ``seconds``; leaves no session behind. Raises nothing of the upstream's making: what
     failed is in the reasons.
     """
     route = _probing(route_to(target))
     allowed: tuple[Era, ...] = ("modern", "legacy") if target.era == "auto" else (target.era,)
     found = _Findings()
     try:
-        async with asyncio.timeout(DISCOVERY_SECONDS):
+        async with asyncio.timeout(seconds):
             for era in allowed:
                 if not await _try_era(era, relay, route, found, hint=target.era == "auto"):
                     found.undecided.update(allowed[allowed.index(era) :])
@@ -103,7 +108,7 @@ async def discover(target: Target, *, relay: Relay) -> Discovery:
     except TimeoutError:
         known = {entry.era for entry in found.eras}
         found.undecided.update(era for era in allowed if era not in known)
-        found.say(allowed[-1], f"the target did not finish within {DISCOVERY_SECONDS:.0f} seconds.")
+        found.say(allowed[-1], f"the target did not finish within {seconds:.0f} seconds.")
     return Discovery(eras=tuple(found.eras), reasons=tuple(found.reasons), undecided=frozenset(found.undecided))
 
 
@@ -139,7 +144,9 @@ async def _modern(relay: Relay, route: Route, say: Say) -> EraTools:
     headers = modern_headers("server/discover")
     try:
         message = await _ask(relay, route, headers, modern_request("server/discover", 1), 1)
-        _refuse_other_era(message)
+        if error_code_of(message) == UNSUPPORTED_VERSION:
+            offered = [version for version in supported_versions(message) if version in LEGACY_VERSIONS]
+            raise _NotSpoken(f"the target offers {', '.join(offered) or 'other versions'} instead.")
         result = read_result(message, DiscoverResult)
     except UpstreamError as error:
         raise _verdict(error) from None
@@ -158,19 +165,6 @@ async def _modern(relay: Relay, route: Route, say: Say) -> EraTools:
     else:
         say("the target declares no tools.")
     return EraTools(era="modern", version=MODERN_VERSION, tools=tools)
-
-
-def _refuse_other_era(message: Message) -> None:
-    """Raise when an error in place of the discover result is a verdict; other modern errors are our problem."""
-    code = error_code_of(message)
-    if code is None:
-        return
-    if code == UNSUPPORTED_VERSION:
-        offered = supported_versions(message) or ()
-        shown = ", ".join(version for version in offered if version in LEGACY_VERSIONS) or "other versions"
-        raise _NotSpoken(f"the target offers {shown} instead.")
-    if code not in MODERN_CODES:
-        raise _NotSpoken("the target does not know server/discover, so it does not speak it.")
 
 
 async def _legacy(relay: Relay, route: Route, say: Say) -> EraTools:
@@ -201,6 +195,8 @@ def _verdict(error: UpstreamError) -> Exception:
     """Turn a refused handshake into the verdict that the era is not spoken, where it is one."""
     match error:
         case UpstreamStatus(http_status=status) if status not in _REFUSALS or status in IN_FRONT:
+            return error
+        case Refusal(rpc_code=code) if code in _NO_VERDICT:
             return error
         case UpstreamStatus() | UpstreamInvalid() | UpstreamTooLarge():
             return _NotSpoken(error.public)

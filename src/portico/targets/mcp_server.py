@@ -28,6 +28,7 @@ MAX_QUESTIONS = 100  #: requests that a legacy server may send us in one call; e
 #: Hands a notification to the caller. What it raises ends the call.
 Notify = Callable[[Notification], Awaitable[None]]
 
+_NEGLIGIBLE = 0.05  # seconds
 _BAD_REQUEST = 400
 _NOT_FOUND = 404
 #: What the TypeScript SDK's servers answer, with HTTP 400, to a session that they do not know (any more).
@@ -158,7 +159,7 @@ class McpServerTarget:
         route, session = self._route, entry.session
         left = deadline - self._clock()
         timeouts = route.timeouts
-        if left < timeouts.total - 1.0:  # opening a session took its share
+        if left < timeouts.total - _NEGLIGIBLE:  # opening a session took its share
             timeouts = replace(timeouts, total=max(left, 0.001), first_byte=max(left, 0.001))
         response = await self._relay.send(route.peer, b"POST", route.path, session.headers, body, timeouts=timeouts)
         if response.status == _NOT_FOUND:
