@@ -72,7 +72,7 @@ class ToolCalls:
             except CallCancelled:
                 return None if request.modern else ACCEPTED  # no response to a cancelled request
             except PorticoError as error:
-                return rendering.failed(error, request)
+                return rendering.failed(error, request, tool=params.name)
             finally:
                 if watch is not None:
                     await watch.aclose()

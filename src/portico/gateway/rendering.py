@@ -49,8 +49,8 @@ def refused(error: PorticoError, request_id: bytes | None) -> Reply:
     return Reply(error.status, encode_error(request_id, INVALID_REQUEST, error.public))
 
 
-def failed(error: PorticoError, request: Request) -> Reply:
-    """Return the answer to a request that failed.
+def failed(error: PorticoError, request: Request, *, tool: str = "") -> Reply:
+    """Return the answer to a request that failed; ``tool`` is what was called.
 
     A target's failure is a tool result with ``isError``, so that the model reads the sentence; it names no address.
     """
@@ -58,7 +58,7 @@ def failed(error: PorticoError, request: Request) -> Reply:
     if isinstance(error, RpcRefused) and error.http_status is None:
         return Reply(status_of(error.rpc_code, request.spoken.era), encode_refusal(error, request_id))
     if isinstance(error, UpstreamError | LimitExceeded) and request_id is not None:
-        return Reply(200, encode_result(request_id, _failed_result(error, request)))
+        return Reply(200, encode_result(request_id, _failed_result(error, request, tool)))
     return refused(error, request_id)
 
 
@@ -86,8 +86,9 @@ def _own_meaning(error: RpcError, *, modern: bool) -> RpcError | None:
     return error
 
 
-def _failed_result(error: PorticoError, request: Request) -> bytes:
+def _failed_result(error: PorticoError, request: Request, tool: str) -> bytes:
+    text = f"Calling {tool} failed. {error.public}"
     if not request.gateway.debug:
-        return server.error_result(error.public, modern=request.modern)
-    text = " ".join(part for part in (error.public, error.debug_hint, error.detail) if part)
+        return server.error_result(text, modern=request.modern)
+    text = " ".join(part for part in (text, error.debug_hint, error.detail) if part)
     return server.error_result(text, modern=request.modern, debug=text)
