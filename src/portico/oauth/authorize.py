@@ -21,6 +21,7 @@ from portico.model.errors import (
     RegistrationNotSupported,
     RequestNotSupported,
     RequestUriNotSupported,
+    UnauthorizedClient,
     UnsupportedResponseType,
 )
 from portico.oauth.client import Client
@@ -83,9 +84,12 @@ def judge_redirect(parameters: Parameters, client: Client, settings: IssuerSetti
     """Return the redirect URI that errors and codes may go to.
 
     Raises:
+        UnauthorizedClient: a machine, which nobody can let in.
         InvalidRequest: it is missing (required also when only one is registered) or repeated.
         InvalidRedirectUri: it is not one of this client's, or no longer allowed.
     """
+    if client.kind == "machine":
+        raise UnauthorizedClient("This client is a machine; it uses client credentials and no login page.")
     uri = parameters.required("redirect_uri")
     check_redirect(uri, client, settings)
     return uri
