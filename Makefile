@@ -12,7 +12,7 @@ help:
 	@echo 'make docs    render docs/ to .artifacts/docs and check every link'
 
 setup:
-	@scripts/setup.sh bench
+	@scripts/setup.sh dev
 
 run:
 	@scripts/setup.sh run

@@ -1,0 +1,136 @@
+"""``portico audit``: who called what, and whether the record is whole."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import click
+import msgspec
+
+from portico.audit.read import Entry, list_records
+from portico.audit.verify import Report, verify
+from portico.cli.administration import Desk, administer, config_option
+from portico.cli.printing import json_option, moment, print_json, print_rows
+from portico.control import users
+from portico.service.wiring import JOURNAL_DIRECTORY
+from portico.storage.audit import Filters
+
+DEFAULT_LIMIT: Final = 100
+MAX_LIMIT: Final = 1_000_000
+
+_COLUMNS: Final = ("when", "outcome", "who", "client", "gateway", "target", "tool", "ms", "request_id")
+_AGO: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"([0-9]{1,9})([smhd])\Z")
+
+
+class _Moment(click.ParamType[float]):
+    """A moment: ISO 8601, or how long ago."""
+
+    name = "moment"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return seconds since the epoch; a time without zone is UTC."""
+        text = str(value)
+        found = _DURATION.match(text)
+        if found is not None:
+            return datetime.now(UTC).timestamp() - int(found[1]) * _AGO[found[2]]
+        try:
+            parsed = datetime.fromisoformat(text)
+        except ValueError:
+            self.fail("write 90s, 15m, 2h, 7d or a time like 2026-11-21T08:00", param, ctx)
+        return parsed.replace(tzinfo=parsed.tzinfo or UTC).timestamp()
+
+
+@click.group()
+def audit() -> None:
+    """List the recorded calls; verify that no record was changed or removed."""
+
+
+@audit.command("list")
+@click.option("--since", type=_Moment(), help="From then on: 15m, 2h, 7d ago, or a time.")
+@click.option("--until", type=_Moment(), help="Until then.")
+@click.option("--user", default="", help="A user's name or subject.")
+@click.option("--client", default="", help="A client id.")
+@click.option("--gateway", default="", help="A gateway's id.")
+@click.option("--target", default="", help="A target's name.")
+@click.option("--tool", default="", help="A tool as its target names it.")
+@click.option("--outcome", default="", help="ok, tool_error, protocol_error, denied, failed or cancelled.")
+@click.option("--limit", type=click.IntRange(1, MAX_LIMIT), default=DEFAULT_LIMIT, show_default=True)
+@config_option
+@json_option
+def list_calls(
+    *,
+    since: float | None,
+    until: float | None,
+    user: str,
+    limit: int,
+    config: Path,
+    as_json: bool,
+    **wanted: str,
+) -> None:
+    """List the newest calls, newest first. Arguments and results are never recorded."""
+
+    async def work(desk: Desk) -> tuple[list[Entry], dict[str, str]]:
+        names = {known.subject: known.name for known in await users.list_all(desk.database)}
+        subject = next((subject for subject, name in names.items() if name == user), user)
+        filters = Filters(since=since, until=until, user=subject, **wanted)
+        directory = desk.settings.data_dir / JOURNAL_DIRECTORY
+        return await list_records(desk.database, filters, limit=limit, directory=directory), names
+
+    entries, names = administer(config, work)
+    if as_json:
+        print_json([_record(entry, names) for entry in entries])
+    else:
+        print_rows([_row(entry, names) for entry in entries], _COLUMNS, as_json=False, empty="No calls.")
+
+
+@audit.command("verify")
+@config_option
+@json_option
+def verify_chains(config: Path, *, as_json: bool) -> int:
+    """Check the chain of every writer; exit code 1 when something was changed, cut or is missing."""
+
+    async def work(desk: Desk) -> Report:
+        return await verify(desk.database, desk.keyring(), directory=desk.settings.data_dir / JOURNAL_DIRECTORY)
+
+    report = administer(config, work)
+    if as_json:
+        print_json({"intact": report.intact, "writers": [asdict(writer) for writer in report.writers]})
+    else:
+        _print_report(report)
+    return 0 if report.intact else 1
+
+
+def _record(entry: Entry, names: Mapping[str, str]) -> Mapping[str, object]:
+    record = msgspec.to_builtins(entry.record)
+    user_name = names.get(entry.record.user, "")
+    return {"writer": entry.writer, "sequence": entry.sequence, **record, "user_name": user_name}
+
+
+def _row(entry: Entry, names: Mapping[str, str]) -> Mapping[str, object]:
+    record = entry.record
+    outcome = record.outcome if not record.code else f"{record.outcome} ({record.code})"
+    return {
+        "when": moment(record.time),
+        "outcome": outcome,
+        "who": names.get(record.user, record.user) or record.kind,
+        "client": record.client,
+        "gateway": record.gateway,
+        "target": record.target,
+        "tool": record.tool,
+        "ms": f"{record.duration_ms:.1f}",
+        "request_id": record.request_id,
+    }
+
+
+def _print_report(report: Report) -> None:
+    if not report.writers:
+        click.echo("Nothing was recorded yet.")
+    for writer in report.writers:
+        state = "intact" if not writer.faults else f"{len(writer.faults)} faults"
+        click.echo(f"{writer.writer}: {writer.lines} lines, signed up to {writer.signed} of {writer.last}: {state}")
+        for fault in writer.faults:
+            click.echo(f"  {fault.kind} at {fault.sequence}: {fault.message}", err=True)

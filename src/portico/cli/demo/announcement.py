@@ -1,0 +1,44 @@
+"""What the demo says when it is ready: lines to paste."""
+
+from typing import Any, Final
+
+_WIDTH: Final = 78  #: columns of the rule
+
+
+def announcement(facts: dict[str, Any], *, facts_file: str) -> str:
+    """Return the text for the terminal."""
+    url, user, machine = facts["mcp_url"], facts["user"], facts["machine"]
+    return f"""
+{"─" * _WIDTH}
+Portico is ready.
+
+  gateway   {url}
+  user      {user["name"]}
+  password  {user["password"]}
+
+Connect a client; it opens your browser for the login:
+
+  Claude Code   claude mcp add --transport http portico {url}
+  Inspector     npx @modelcontextprotocol/inspector --transport http --server-url {url}
+  mcp-remote    npx mcp-remote {url}
+  portico       portico login {url}
+                portico tools {url} --protocol legacy
+                portico call {url} calculator___add_numbers '{{"a": 2, "b": 40}}'
+
+As a machine, with nothing but curl:
+
+  TOKEN=$(curl -s -u {machine["client_id"]}:{machine["client_secret"]} \\
+    -d grant_type=client_credentials -d scope={machine["scope"]} \\
+    {machine["token_url"]} | sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')
+  curl -s {url} -H "Authorization: Bearer $TOKEN" \\
+    -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' \\
+    -H 'MCP-Protocol-Version: 2026-07-28' -H 'Mcp-Method: tools/call' \\
+    -H 'Mcp-Name: calculator___add_numbers' \\
+    -d '{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"calculator___add_numbers",
+         "arguments":{{"a":2,"b":40}},"_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28",
+         "io.modelcontextprotocol/clientCapabilities":{{}}}}}}}}'
+
+The same for a program: {facts_file}
+Ctrl-C stops everything.
+{"─" * _WIDTH}
+"""
