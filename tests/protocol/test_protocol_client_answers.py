@@ -7,19 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portico.model.errors import PorticoError, UpstreamError, UpstreamInvalid, UpstreamStatus
+from portico.model.errors import PorticoError, UpstreamInvalid, UpstreamStatus
 from portico.protocol.client_answers import (
-    DiscoverResult,
-    InitializeResult,
-    ToolsPage,
     check_response,
     judge_head,
     notification_of,
     read_message,
     read_rejection,
-    read_result,
     refusal_of,
-    supported_versions,
     tool_answer,
 )
 
@@ -253,32 +248,3 @@ def test_a_question_is_refused_and_a_ping_is_answered():
     asked = json.loads(refusal_of(message(id="q", method="sampling/createMessage", params={})))
     assert (asked["id"], asked["error"]["code"]) == ("q", -32601)
     assert json.loads(refusal_of(message(id=3, method="ping")))["result"] == {}
-
-
-# Handshakes
-
-
-def test_handshakes_are_read_by_the_members_that_matter():
-    initialized = read_result(
-        message(id=1, result={"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "x": 1}), InitializeResult
-    )
-    assert (initialized.protocolVersion, initialized.has_tools) == ("2025-06-18", True)
-    discovered = read_result(message(id=1, result={"supportedVersions": ["a"], "capabilities": {}}), DiscoverResult)
-    assert (discovered.supportedVersions, discovered.has_tools) == (["a"], False)
-    assert read_result(message(id=1, result={"tools": [{}], "nextCursor": ""}), ToolsPage).nextCursor == ""
-
-
-@pytest.mark.parametrize(
-    "members", [{"result": {"tools": CANARY}}, {"result": [CANARY]}, {"error": {"code": -1, "message": CANARY}}]
-)
-def test_a_bad_handshake_is_refused_without_being_quoted(members):
-    with pytest.raises(UpstreamError) as caught:
-        read_result(message(id=1, **members), ToolsPage)
-    assert CANARY not in everything_said(caught.value)
-
-
-def test_the_supported_versions_of_a_refusal_are_read_where_there_are_any():
-    error = {"code": -32022, "message": "", "data": {"supported": ["2030-01-01"], "requested": "x"}}
-    assert supported_versions(message(id=1, error=error)) == ("2030-01-01",)
-    assert supported_versions(message(id=1, error=error | {"data": {"supported": 1}})) == ()
-    assert supported_versions(message(id=1, result={})) == ()

@@ -6,7 +6,7 @@ types and the place of a fault do.
 """
 
 import re
-from typing import Literal, TypeVar
+from typing import Literal
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -147,14 +147,14 @@ def _try_decode(data: bytes) -> tuple[Message | None, str]:
     try:
         return _decode_message(data), ""
     except msgspec.ValidationError as error:
-        return None, f"not a JSON-RPC 2.0 message (at {_place(error)})"
+        return None, f"not a JSON-RPC 2.0 message (at {place_of(error)})"
     except RecursionError:
         return None, "nested too deeply"
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None, "not valid JSON"
 
 
-def _place(error: msgspec.ValidationError) -> str:
+def place_of(error: msgspec.ValidationError) -> str:
     """Return where a value has the wrong shape: our own member names. The rest of the text may quote the value."""
     match = _PLACE.search(str(error))
     return match[1] if match else "$"
@@ -196,14 +196,14 @@ class _Block(msgspec.Struct):
     type: str
 
 
-class _Object(msgspec.Struct):
+class AnyObject(msgspec.Struct):
     """Any JSON object."""
 
 
 class _LegacyResult(msgspec.Struct):
     content: list[_Block]
     isError: bool = False  # noqa: N815  # the wire's name
-    structuredContent: _Object | UnsetType = UNSET  # noqa: N815  # the wire's name
+    structuredContent: AnyObject | UnsetType = UNSET  # noqa: N815  # the wire's name
 
 
 class _ModernResult(msgspec.Struct):
@@ -251,7 +251,7 @@ def _judge_legacy(result: Raw) -> tuple[bool, str]:
     try:
         return _decode_legacy_result(result).isError, ""
     except msgspec.ValidationError as error:
-        return False, f"The target's result is not a tool result (at {_place(error)})."
+        return False, f"The target's result is not a tool result (at {place_of(error)})."
     except RecursionError:
         return False, "The target's result is nested too deeply."
 
@@ -260,7 +260,7 @@ def _judge_modern(result: Raw) -> tuple[bool, str]:
     try:
         shape = _decode_modern_result(result)
     except msgspec.ValidationError as error:
-        return False, f"The target's result is not a tool result (at {_place(error)})."
+        return False, f"The target's result is not a tool result (at {place_of(error)})."
     except RecursionError:
         return False, "The target's result is nested too deeply."
     if shape.resultType == "input_required":
@@ -327,92 +327,3 @@ def refusal_of(request: Message) -> bytes:
     else:
         answer["error"] = {"code": METHOD_NOT_FOUND, "message": "This client declared no such capability."}
     return _encode(answer)
-
-
-# Handshakes and lists
-
-
-class _Capabilities(msgspec.Struct):
-    tools: _Object | None = None
-
-
-class InitializeResult(msgspec.Struct):
-    """The members that we read of a legacy server's answer to ``initialize``."""
-
-    protocolVersion: str  # noqa: N815  # the wire's name
-    capabilities: _Capabilities
-
-    @property
-    def has_tools(self) -> bool:
-        """Whether the server declares tools."""
-        return self.capabilities.tools is not None
-
-
-class DiscoverResult(msgspec.Struct):
-    """The members that we read of a modern server's answer to ``server/discover``."""
-
-    supportedVersions: list[str]  # noqa: N815  # the wire's name
-    capabilities: _Capabilities
-
-    @property
-    def has_tools(self) -> bool:
-        """Whether the server declares tools."""
-        return self.capabilities.tools is not None
-
-
-class ToolsPage(msgspec.Struct):
-    """One page of ``tools/list``, the definitions still raw."""
-
-    tools: list[Raw]
-    nextCursor: str | None = None  # noqa: N815  # the wire's name
-
-
-class _UnsupportedVersion(msgspec.Struct):
-    supported: list[str]
-
-
-_Kind = TypeVar("_Kind", InitializeResult, DiscoverResult, ToolsPage)
-
-
-class Refusal(UpstreamInvalid):
-    """A JSON-RPC error in place of the result of a handshake or list."""
-
-    def __init__(self, rpc_code: int) -> None:
-        super().__init__(f"The target refused the request (JSON-RPC error {rpc_code}).")
-        self.rpc_code = rpc_code
-
-
-def read_result(message: Message, kind: type[_Kind]) -> _Kind:
-    """Decode the result of a handshake or list.
-
-    Raises:
-        Refusal: an error instead of a result.
-        UpstreamInvalid: a result of another shape.
-    """
-    if not isinstance(message.error, UnsetType):
-        raise Refusal(message.error.code)
-    assert not isinstance(message.result, UnsetType)
-    place = ""
-    try:
-        return msgspec.json.decode(message.result, type=kind)
-    except msgspec.ValidationError as error:
-        place = _place(error)
-    except RecursionError:
-        place = "$, nested too deeply"
-    raise UpstreamInvalid(f"The target's answer has the wrong shape (at {place}).")
-
-
-def error_code_of(message: Message) -> int | None:
-    """Return the code of a response's error, None for a result."""
-    return None if isinstance(message.error, UnsetType) else message.error.code
-
-
-def supported_versions(message: Message) -> tuple[str, ...]:
-    """Return ``data.supported`` of an UnsupportedProtocolVersion error; empty when it has none."""
-    error = message.error
-    if isinstance(error, UnsetType) or isinstance(error.data, UnsetType):
-        return ()
-    try:
-        return tuple(msgspec.json.decode(error.data, type=_UnsupportedVersion).supported)
-    except (msgspec.DecodeError, RecursionError):
-        return ()

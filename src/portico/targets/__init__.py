@@ -1,5 +1,7 @@
 """The kinds of targets and how they are called: now MCP servers over Streamable HTTP.
 
-Owns the upstream envelope, upstream sessions and the discovery of a target's tools. Knows nothing of who may
-call what (``gateway``) or of the database (``control`` stores what discovery finds).
+Owns the upstream conversation: calls (``mcp_server``), legacy sessions (``sessions`` says who shares one,
+``handshake`` opens and closes it), one request and its answer (``exchange``), and what a target offers
+(``discovery``, ``definitions``). How messages look is ``protocol``'s, how bytes travel ``net``'s. Knows nothing of
+who may call what (``gateway``) or of the database (``control`` stores what discovery finds).
 """

@@ -34,8 +34,10 @@ from portico.protocol.client_answers import (
     INTERNAL_ERROR,
     MISSING_CLIENT_CAPABILITY,
     UNSUPPORTED_VERSION,
-    DiscoverResult,
     Message,
+)
+from portico.protocol.client_handshakes import (
+    DiscoverResult,
     Refusal,
     ToolsPage,
     error_code_of,

@@ -12,7 +12,8 @@ from portico.model.errors import UpstreamError, UpstreamInvalid
 from portico.model.gateway import LEGACY_VERSIONS
 from portico.net.relay import Relay, Timeouts
 from portico.protocol.client import INITIALIZED, Headers, initialize_request, legacy_headers
-from portico.protocol.client_answers import InitializeResult, read_result, status_error
+from portico.protocol.client_answers import status_error
+from portico.protocol.client_handshakes import InitializeResult, read_result
 from portico.targets.exchange import Linger, Route, answer_of
 
 #: Seconds for messages that a call need not wait for: cancelled, DELETE, refusals.
