@@ -5,6 +5,7 @@ import json
 import logging
 
 import pytest
+import sqlalchemy
 import structlog
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 from portico.crypto.keyring import Keyring, generate_line
 from portico.model.errors import InvalidToken
 from portico.model.secret import Secret
+from portico.storage.engine import Database
+from portico.storage.migrate import migrate
 from portico.telemetry import logs
 from portico.telemetry.counters import Counters
 from portico.telemetry.redaction import MAX_TEXT, redact, redact_text
@@ -32,7 +35,8 @@ def lines():
 @pytest.mark.parametrize(
     "field",
     ["authorization", "Authorization", "cookie", "set-cookie", "password", "new_password", "client_secret", "token",
-     "access_token", "refresh_token", "code_verifier", "api_key", "private_key", "assertion", "mcp-session_id"],
+     "access_token", "refresh_token", "code_verifier", "api_key", "private_key", "assertion", "Mcp-Session-Id", "clientSecret",
+     "code", "authorizationCode", "X-Api-Key", "codeVerifier"],
 )  # fmt: skip
 def test_a_field_of_a_secret_name_prints_stars(lines, field):
     logs.get("t").info("something", **{field: CANARY})
@@ -48,6 +52,7 @@ def test_a_field_of_a_secret_name_prints_stars(lines, field):
         f"eyJhbGciOiJFUzI1NiJ9.{CANARY}.{CANARY}",
         f"GET /callback?state={CANARY}&code={CANARY}#x",
         f"client_secret={CANARY}",
+        f'{{"refresh_token": "{CANARY}", "token_type": "Bearer"}}',
         f"sealed v1.k1.{CANARY}",
         f"portico_{CANARY}",
         f"$argon2id$v=19$m=65536,t=3,p=4${CANARY}",
@@ -72,6 +77,16 @@ def test_what_is_no_secret_stays_readable(lines):
     assert line["request_id"] == "req-1"
     assert (line["code"], line["status_code"], line["target"]) == ("upstream_timeout", 504, "calculator")
     assert line["logger"] == "portico.gateway"
+
+
+@pytest.mark.case("H10")
+async def test_the_database_driver_logs_no_statement_at_any_level(lines, tmp_path):
+    await migrate(f"sqlite:///{tmp_path}/x.db")
+    database = await Database.open(f"sqlite:///{tmp_path}/x.db")
+    async with database.write() as conn:
+        await conn.execute(sqlalchemy.text("SELECT :value"), {"value": CANARY})
+    await database.aclose()
+    assert CANARY not in json.dumps(lines())
 
 
 @pytest.mark.case("H10")

@@ -1,13 +1,12 @@
 """One supervised child process.
 
 An argument list, never a shell (command injection through configuration is how CVE-2026-30623 and its kin work); an
-environment that names what it lets through; a process group of its own behind :mod:`portico.process.guard`; output
+environment that names what it lets through; a guard (:mod:`portico.process.guard`) that ends it with us; output
 that is drained always and kept only as the last lines, for the error that says why it died.
 """
 
 import asyncio
 import os
-import signal
 import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -23,7 +22,8 @@ ENVIRONMENT: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SYSTEMR
 KEPT_LINES: Final = 20  #: last lines of output that are kept
 MAX_LINE_BYTES: Final = 2048  #: longer lines are cut
 POLL_SECONDS: Final = 0.05  #: between two looks at whether a child is ready
-STOP_SECONDS: Final = 5.0  #: between TERM and KILL
+STOP_SECONDS: Final = guard.GRACE_SECONDS + 2.0  #: until the guard has ended the child's group
+OUTPUT_SECONDS: Final = 1.0  #: that the rest of a dead child's output is waited for; a grandchild may hold it open
 
 
 class ChildDied(UpstreamError):
@@ -73,7 +73,7 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """The process id of the guard, which leads the child's process group."""
+        """The process id of the guard, whose child is the child."""
         return self._process.pid
 
     @property
@@ -103,29 +103,25 @@ class Child:
 
     async def death(self) -> ChildDied:
         """Return the error that says how the child, which has ended, did so."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._pump), 1.0)
+        await asyncio.wait([self._pump], timeout=OUTPUT_SECONDS)
         return ChildDied(f"{self.name} ended with status {self._process.returncode}.{self._tail()}")
 
     async def stop(self) -> None:
-        """End the whole process group: TERM, and KILL after ``STOP_SECONDS``. Safe to call twice."""
-        if self._process.returncode is None:
-            self._signal(signal.SIGTERM)
-            try:
-                await asyncio.wait_for(self._process.wait(), STOP_SECONDS)
-            except TimeoutError:
-                self._signal(signal.SIGKILL)
-                await self._process.wait()
-        self._signal(signal.SIGKILL)  # grandchildren that outlived the child
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        self._pump.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._pump
+        """End the child and its process group: TERM, and KILL after the guard's grace. Safe to call twice.
 
-    def _signal(self, number: signal.Signals) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, number)
+        The same happens when this process dies, so a cancelled ``stop`` leaves nothing behind either.
+        """
+        assert self._process.stdin is not None
+        self._process.stdin.close()  # this is what the guard waits for
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await self._process.wait()
+        except TimeoutError:
+            with suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
+        self._pump.cancel()
+        await asyncio.wait([self._pump])
 
     async def _drain(self, output: asyncio.StreamReader) -> None:
         rest = b""

@@ -15,8 +15,18 @@ from portico.telemetry.redaction import redact_field
 
 Level = Literal["debug", "info", "warning", "error"]
 
-#: Loggers that are quieter than ours: they tell of every connection or statement.
-_QUIET: Final = ("aiosqlite", "sqlalchemy.engine", "asyncio", "alembic", "uvicorn.access", "httpx2", "mcp")
+#: Loggers that are quieter than ours: at their lower levels they tell of every connection, statement or header.
+_QUIET: Final = (
+    "aiosqlite",  # with statement parameters
+    "alembic",
+    "asyncio",
+    "botocore",  # with credentials
+    "httpx2",
+    "mcp",
+    "sqlalchemy.engine",
+    "urllib3",
+    "uvicorn.access",  # with query strings
+)
 
 
 def configure(*, json: bool, level: Level = "info", stream: TextIO | None = None) -> None:

@@ -15,11 +15,12 @@ MAX_TEXT: Final = 16_384  #: characters of one logged text; longer ones are cut
 
 #: Field names whose value is never logged, whatever it looks like.
 _NAMES = re.compile(
-    r"(?i)(^|_|-)(authorization|cookies?|passwords?|passphrase|secrets?|tokens?|assertion|verifier|api_?key"
-    r"|private_?key|credentials?|session_id|set-cookie|codes?)$"
+    r"(?i)(^|_)(authorization|cookies?|passwords?|passphrase|secrets?|tokens?|assertion|verifier|api_?key"
+    r"|private_?key|credentials?|session_?id|codes?)$"
 )
-#: Names that the rule above would hit and that hold no secret.
-_HARMLESS: Final = frozenset({"code", "error_code", "status_code", "exit_code"})
+_WORD_BREAK = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|-")  # clientSecret, Set-Cookie
+#: An error's code or a status; an authorization code looks otherwise.
+_HARMLESS_CODE = re.compile(r"-?[0-9]{1,6}|[a-z]{1,24}(_[a-z]{1,24}){0,4}")
 _VALUES: Final = (
     re.compile(r"(?i)\b(bearer|basic|dpop)\s+[A-Za-z0-9._~+/-]{8,}=*"),
     re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?"),  # a JWT, cut or whole
@@ -29,16 +30,16 @@ _VALUES: Final = (
 )
 _PARAMETERS = re.compile(
     r"(?i)\b(code|state|access_token|refresh_token|id_token|token|client_secret|password|code_verifier|assertion"
-    r"|request_uri)=[^&\s\"'<>#]+"
+    r"|request_uri)(=|\"\s{0,4}:\s{0,4}\")[^&\s\"'<>#]+"
 )
 
 
 def redact_text(text: str) -> str:
-    """Return ``text`` without what looks like a token, a sealed value, a hash or a secret parameter of a URL."""
+    """Return ``text`` without what looks like a token, a sealed value, a hash or a secret parameter."""
     cut = text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "..."
     for pattern in _VALUES:
         cut = pattern.sub(STARS, cut)
-    return _PARAMETERS.sub(lambda found: f"{found[1]}={STARS}", cut)
+    return _PARAMETERS.sub(lambda found: f"{found[1]}{found[2]}{STARS}", cut)
 
 
 def redact(value: Any, depth: int = 0) -> Any:
@@ -58,6 +59,7 @@ def redact(value: Any, depth: int = 0) -> Any:
 
 def redact_field(name: str, value: Any, depth: int = 0) -> Any:
     """Return the value of the field ``name`` as it may be logged."""
-    if value and name.lower() not in _HARMLESS and _NAMES.search(name):
+    found = _NAMES.search(_WORD_BREAK.sub("_", name)) if value else None
+    if found is not None and not (found[2].lower() == "code" and _HARMLESS_CODE.fullmatch(str(value))):
         return STARS
     return redact(value, depth)
