@@ -225,8 +225,11 @@ def test_base64url_has_one_spelling():
         bytes(63) + b"\x01",
         b"\xff" * 64,
         b"\x30\x06\x02\x01\x00\x02\x01\x00",
-        EC.private_key.private_numbers().public_numbers.x.to_bytes(32, "big") + bytes(32),
+        pytest.param(
+            EC.private_key.private_numbers().public_numbers.x.to_bytes(32, "big") + bytes(32), id="r is a point"
+        ),
     ],
+    ids=repr,
 )
 def test_malformed_ecdsa_signatures_are_refused(signature):
     token = sign(EC, "ES256")
