@@ -35,8 +35,8 @@ def lines():
 @pytest.mark.parametrize(
     "field",
     ["authorization", "Authorization", "cookie", "set-cookie", "password", "new_password", "client_secret", "token",
-     "access_token", "refresh_token", "code_verifier", "api_key", "private_key", "assertion", "Mcp-Session-Id", "clientSecret",
-     "code", "authorizationCode", "X-Api-Key", "codeVerifier"],
+     "access_token", "refresh_token", "code_verifier", "api_key", "private_key", "assertion", "Mcp-Session-Id",
+     "clientSecret", "code", "authorizationCode", "X-Api-Key", "codeVerifier"],
 )  # fmt: skip
 def test_a_field_of_a_secret_name_prints_stars(lines, field):
     logs.get("t").info("something", **{field: CANARY})
