@@ -119,6 +119,26 @@ async def test_with_the_database_away_nothing_is_lost_and_all_arrives_when_it_is
     assert (await verify(database, keyring)).intact
 
 
+async def test_a_journal_that_cannot_be_read_is_tried_again(
+    shipper, journal, directory, database, make_call, monkeypatch
+):
+    monkeypatch.setattr(module, "INTERVAL", 0.01)
+    journal.append(make_call())
+    path = list_segments(directory)[0].path
+    path.rename(path.with_suffix(".away"))
+    path.mkdir()  # opening it fails, for root too
+    running = asyncio.create_task(shipper.run())
+    await asyncio.sleep(0.1)
+    assert not running.done()
+    path.rmdir()
+    path.with_suffix(".away").rename(path)
+    async with asyncio.timeout(10):
+        while not await stored(database, journal.writer):
+            await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
 async def test_a_batch_whose_acknowledgement_was_lost_is_not_copied_twice(shipper, journal, database, make_call):
     for number in range(100):
         journal.append(make_call(number))

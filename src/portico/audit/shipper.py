@@ -76,10 +76,10 @@ class Shipper:
                 if self._clock() - self._signed_at >= HEAD_INTERVAL:
                     await self.sign()
                 failures = 0
-            except (Unavailable, Conflict) as error:
+            except (Unavailable, Conflict, OSError) as error:
                 failures += 1
                 delay = min(MAX_BACKOFF, INTERVAL * 2 ** min(failures, 10))
-                self._log.warning("audit_shipping_failed", code=error.code, detail=error.detail, retry_in=delay)
+                self._log.warning("audit_shipping_failed", reason=str(error), retry_in=delay)
             await asyncio.sleep(delay)
 
     async def ship(self) -> int:
@@ -152,7 +152,7 @@ class Shipper:
                 while await self.ship():
                     pass
                 await self.sign(closed=True)
-        except (Unavailable, Conflict, TimeoutError) as error:
+        except (Unavailable, Conflict, OSError) as error:  # TimeoutError is an OSError
             self._log.warning("audit_left_to_ship", reason=type(error).__name__)
 
     def _writer(self) -> str:
