@@ -1,11 +1,14 @@
 """Logging in: sessions are new at each login, guessing is slow, and unknown people look like known ones."""
 
+import asyncio
 import re
 
 import pytest
 from issuer_world import PASSWORD, PASSWORD_HASH, Browser, World
 
+from portico.issuer.passwords import PasswordCheck
 from portico.issuer.throttle import ACCOUNT_AT_ADDRESS, ADDRESS, LoginThrottle, RateLimit, network_of
+from portico.model.errors import LimitExceeded
 
 
 def cookie(browser: Browser, kind: str) -> str:
@@ -146,6 +149,15 @@ def test_the_throttle_forgets_rather_than_grows():
         limit.take(f"10.{n >> 16}.{(n >> 8) & 255}.{n & 255}", float(n))
     assert len(throttle._tracks) <= module.MAX_TRACKED
     assert len(limit._buckets) <= module.MAX_TRACKED
+
+
+@pytest.mark.case("G07", "T28")
+async def test_only_so_many_passwords_are_checked_and_waited_for_at_once():
+    check = PasswordCheck(concurrent=1, waiting=2)
+    answers = await asyncio.gather(*(check.verify(PASSWORD_HASH, PASSWORD) for _ in range(5)), return_exceptions=True)
+    assert answers[:3] == [True] * 3
+    assert [type(one) for one in answers[3:]] == [LimitExceeded] * 2
+    assert await check.verify(None, "no such user") is False
 
 
 def test_a_rate_limit_says_when_the_next_one_is_there():

@@ -25,7 +25,7 @@ from portico.issuer.token import token
 from portico.model.errors import NotFound, PorticoError
 from portico.oauth.metadata import well_known_paths
 from portico.storage.engine import Database
-from portico.web.asgi import ASGIApp, ClientDisconnected, Receive, Scope, Send
+from portico.web.asgi import ASGIApp, Receive, Scope, Send
 from portico.web.cookies import Cookies
 from portico.web.cors import Cors
 from portico.web.pages import Pages
@@ -141,8 +141,6 @@ class _Served:
         issuer = self._powers.issuers.get(str(request.path_params["name"]))
         try:
             response = await self._answer(issuer, request)
-        except ClientDisconnected:
-            return
         except PorticoError as error:
             response = self._refuse(error, issuer)
         await response(scope, receive, send)

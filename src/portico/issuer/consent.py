@@ -28,7 +28,7 @@ from portico.web.same_site import refuse_cross_site
 from portico.web.sessions import Session, new_token
 
 #: Scopes that need no explanation by the administrator.
-SCOPE_WORDS: Final = {"mcp/invoke": "See the gateway's tools and call them as you"}
+SCOPE_WORDS: Final = {"mcp/invoke": "See the tools of the gateway and call them as you"}
 
 
 def consent_page(

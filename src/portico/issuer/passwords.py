@@ -13,9 +13,10 @@ WAITING_CHECKS: Final = 32  #: beyond that a login is refused rather than queued
 class PasswordCheck:
     """Verifies passwords, bounded in number."""
 
-    def __init__(self) -> None:
-        self._running = asyncio.Semaphore(CONCURRENT_CHECKS)
-        self._waiting = 0
+    def __init__(self, *, concurrent: int = CONCURRENT_CHECKS, waiting: int = WAITING_CHECKS) -> None:
+        self._running = asyncio.Semaphore(concurrent)
+        self._places = concurrent + waiting
+        self._taken = 0
 
     async def verify(self, stored: str | None, password: str) -> bool:
         """Say whether ``password`` fits; for an unknown user (None) the same time passes before the answer is no.
@@ -23,12 +24,12 @@ class PasswordCheck:
         Raises:
             LimitExceeded: too many logins are being checked already.
         """
-        if self._waiting >= WAITING_CHECKS:
+        if self._taken >= self._places:
             raise LimitExceeded("Too many people are logging in at this moment; try again in a few seconds.")
-        self._waiting += 1
+        self._taken += 1
         try:
             async with self._running:
                 fits = await asyncio.to_thread(verify_password, stored or DECOY_HASH, password)
         finally:
-            self._waiting -= 1
+            self._taken -= 1
         return fits and stored is not None

@@ -81,7 +81,7 @@ def _words(error: PorticoError) -> tuple[str, str]:
             return "This step cannot be finished", "Go back to the application and connect it again."
         case OAuthError() | InputError():
             return (
-                "The application's request cannot be served",
+                "This request cannot be served",
                 "Remove the connection in the application and add it again; if that does not help, tell its maker.",
             )
         case _:
