@@ -8,9 +8,9 @@ import threading
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import cast
 
 import structlog
-import uvloop
 
 from portico.service.app import App
 from portico.service.server import Server, bind
@@ -60,12 +60,6 @@ async def serve(settings: Settings, *, ready: Ready = lambda _running: None) -> 
             except BaseExceptionGroup as group:
                 raise _only(group) from group
     _log.info("stopped")
-
-
-def run(settings: Settings, *, ready: Ready = lambda _running: None) -> None:
-    """Run :func:`serve` on uvloop; the whole of a process."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(settings, ready=ready))
 
 
 async def _run(service: Service, public: socket.socket, admin: socket.socket | None, ready: Ready) -> None:
@@ -147,7 +141,7 @@ async def _awaited(announced: Awaitable[object]) -> None:
 
 def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """Return the one error in a group, so that callers branch on its type; the group itself when there are several."""
-    errors = group.exceptions
-    if len(errors) != 1:
+    error = group.exceptions[0]
+    if len(group.exceptions) != 1:
         return group
-    return _only(errors[0]) if isinstance(errors[0], BaseExceptionGroup) else errors[0]
+    return _only(cast("BaseExceptionGroup[BaseException]", error)) if isinstance(error, BaseExceptionGroup) else error
