@@ -1,8 +1,8 @@
 import re
 
 import pytest
-from control.house import SECRET, gateway, issuer, jwt, target
 
+from control.house import SECRET, gateway, issuer, jwt, target
 from portico.control import clients as client_cases
 from portico.control import users as user_cases
 from portico.crypto.passwords import verify_password

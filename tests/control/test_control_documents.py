@@ -1,6 +1,6 @@
 import pytest
-from control.house import DISCOVERY, FOREIGN, gateway, jwt, target
 
+from control.house import DISCOVERY, FOREIGN, gateway, jwt, target
 from portico.control.documents import gateway_faults, target_faults
 from portico.control.relaxations import RELAXATIONS
 from portico.control.shapes import check_shape

@@ -1,8 +1,8 @@
 import asyncio
 
 import pytest
-from control.house import gateway, issuer, target
 
+from control.house import gateway, issuer, target
 from portico.control import pruning, targets
 from portico.control.jobs import Again, JobWorker
 from portico.control.sync import Synchronizer

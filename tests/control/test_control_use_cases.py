@@ -1,6 +1,6 @@
 import pytest
-from control.house import SECRET, gateway, issuer, target
 
+from control.house import SECRET, gateway, issuer, target
 from portico.control import clients, gateways, grants, issuers, signing_keys, targets, users
 from portico.control.secrets import new_client_secret, new_gateway_id, new_target_id, secret_hash
 from portico.model.errors import Conflict, InputError, NotFound
