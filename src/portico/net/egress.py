@@ -33,14 +33,17 @@ _PRIVATE: Final = tuple(
 _NEVER: Final = (
     IPv4Network("100.100.100.200/32"),  # Alibaba Cloud metadata
     IPv4Network("168.63.129.16/32"),  # Azure platform channel
+    IPv4Network("192.0.0.0/24"),  # RFC 6890: protocol assignments; Oracle Cloud metadata
+    IPv4Network("192.88.99.0/24"),  # RFC 7526: 6to4 relays, deprecated
     IPv6Network("fd00:ec2::/32"),  # AWS metadata, time and pod identity
     IPv6Network("fd20:ce::/32"),  # Google Cloud metadata
     IPv6Network("64:ff9b:1::/48"),  # RFC 8215: NAT64 with a local prefix, embedding unknown
-    IPv6Network("2001::/32"),  # RFC 4380: Teredo
+    IPv6Network("2001::/23"),  # RFC 2928: protocol assignments; Teredo (RFC 4380) among them
     IPv6Network("2002::/16"),  # RFC 3056: 6to4
     IPv6Network("::/96"),  # RFC 4291: IPv4-compatible, deprecated (::1 is looked at before)
     IPv6Network("fec0::/10"),  # RFC 3879: site-local, deprecated
 )
+_GLOBAL_UNICAST: Final = IPv6Network("2000::/3")  # RFC 4291 section 2.4: all that was ever given out
 _NAT64: Final = IPv6Network("64:ff9b::/96")  # RFC 6052
 _ISATAP: Final = (0x00005EFE, 0x02005EFE)  # RFC 5214 section 6.1: interface identifiers before the IPv4 address
 
@@ -135,7 +138,8 @@ def _kind_of(address: Address) -> _Kind:
         return "private" if address == IPv6Address(1) else "never"
     if permissible:
         return "private"
-    return "public" if address.is_global else "never"
+    assigned = isinstance(address, IPv4Address) or address in _GLOBAL_UNICAST
+    return "public" if assigned and address.is_global else "never"
 
 
 async def _system_lookup(host: str, port: int) -> list[str]:

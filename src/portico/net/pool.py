@@ -6,13 +6,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from portico.model.errors import UpstreamTimeout, UpstreamUnreachable
+from portico.model.errors import UpstreamInvalid, UpstreamTimeout, UpstreamUnreachable
 from portico.net.connection import KEEP_ALIVE, Connection, Timeouts
 from portico.net.dial import Dialer
 from portico.net.origin import Origin, parse_origin
 
 MAX_CONNECTIONS: Final = 100  #: to one peer, unless the peer says otherwise
-LOOK_AFTER: Final = 0.5  #: seconds of rest after which the kernel is asked whether a connection still stands
+#: Seconds of rest after which the kernel is asked whether a connection still stands: never under load, else always.
+LOOK_AFTER: Final = 0.005
 CLOSE_SECONDS: Final = 2.0  #: bound of closing
 
 
@@ -80,7 +81,7 @@ class Pool:
             async with asyncio.timeout_at(deadline):
                 while len(self._all) >= peer.max_connections:
                     connection = await self._turn()
-                    if connection is not None:
+                    if connection is not None and not connection.closed:
                         return connection
                 if self._closed:
                     raise UpstreamUnreachable("Calls have ended: shutting down.")
@@ -148,11 +149,20 @@ class Pool:
                 proxy=self._proxy,
                 deadline=deadline,
             )
+            self._check_silence(connection)
         except BaseException:
             connection.abort()
             self._lost(connection)
             raise
         return connection
+
+    def _check_silence(self, connection: Connection) -> None:
+        """Refuse a server that speaks first: its words would be taken for the answer.
+
+        Under TLS the kernel may hold session tickets; there only what the protocol has seen counts.
+        """
+        if connection.closed or (self._origin.scheme == "http" and not connection.is_quiet()):
+            raise UpstreamInvalid("The server spoke, or closed, before it was asked.")
 
     async def _turn(self) -> Connection | None:
         """Wait for a connection, or for None: room to make one."""
@@ -163,7 +173,7 @@ class Pool:
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled():  # handed over and cancelled in the same moment
                 self._pass_on(waiter.result())
-            else:
+            with suppress(ValueError):  # or somebody who handed out turns has seen already that it is cancelled
                 self._waiting.remove(waiter)
             raise
 
