@@ -113,16 +113,17 @@ class Snapshots:
             for gateway_id in gateway_ids:
                 try:
                     found = await self._read(gateway_id)
+                    snapshot = None if found is None else compile_snapshot(*found, public_url=self._public_url)
                 except (LookupError, TypeError, ValueError) as error:  # msgspec's errors are ValueErrors
                     # Our own fault: what was saved had been validated. The others are served, and so is what was.
                     _log.error("gateway_unreadable", gateway=gateway_id, error=repr(error))
                     continue
-                self._swap(gateway_id, found)
+                self._swap(gateway_id, snapshot, [] if found is None else found[1])
 
     async def aclose(self) -> None:
         """Close every target; whoever calls this has drained the requests."""
         for gateway_id in list(self._live):
-            self._swap(gateway_id, None)
+            self._swap(gateway_id, None, [])
         if self._closing:
             await asyncio.wait(self._closing)
 
@@ -137,13 +138,13 @@ class Snapshots:
         )
         return gateway, [_target(row) for row in rows]
 
-    def _swap(self, gateway_id: str, found: tuple[Gateway, Sequence[Target]] | None) -> None:
+    def _swap(self, gateway_id: str, snapshot: Snapshot | None, targets: Sequence[Target]) -> None:
         before = self._live.pop(gateway_id, None)
-        if found is not None:
-            snapshot = compile_snapshot(*found, public_url=self._public_url)
-            self._live[gateway_id] = live = Live(snapshot, self._connect(found[1], before), self._drained)
+        if snapshot is not None:
+            self._live[gateway_id] = live = Live(snapshot, self._connect(targets, before), self._drained)
             self._holders.update(live.targets.values())
-            _log.info("gateway_loaded", gateway=gateway_id, revision=found[0].revision, left_out=snapshot.left_out)
+            revision = snapshot.gateway.revision
+            _log.info("gateway_loaded", gateway=gateway_id, revision=revision, left_out=snapshot.left_out)
         elif before is not None:
             _log.info("gateway_gone", gateway=gateway_id)
         self._routes = {

@@ -17,7 +17,7 @@ from portico.protocol.headers import PARAM_PREFIX, decode_value, mismatch
 ANNOTATION: Final = "x-mcp-header"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}\Z")
 _DECIMAL = re.compile(r"-?[0-9]{1,64}(\.0{1,64})?\Z")
-_TYPES: Final = frozenset({"string", "integer", "boolean"})
+_TYPES: Final = ("string", "integer", "boolean")
 #: Keywords of JSON Schema 2020-12 that hold one schema, a list of them, or a map of them.
 _SINGLE: Final = (
     "items",
