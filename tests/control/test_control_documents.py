@@ -272,6 +272,13 @@ def test_endpoints_are_judged_by_the_egress_rule_when_they_are_saved(judge_targe
     assert list(faults) == ([] if accepted else ["targetConfiguration.mcp.mcpServer.endpoint"])
 
 
+@pytest.mark.parametrize("origin", ["https://App.example", "https://app.example/", "app.example", "null", ""])
+def test_allowed_origins_are_written_as_browsers_send_them(judge, origin):
+    assert list(judge(gateway(), {"allowedOrigins": ["*", origin]})) == ["x-portico.allowedOrigins[1]"]
+    fine = ["https://app.example:8443", "http://[::1]:3000", "vscode-webview://a1b2"]
+    assert judge(gateway(), {"allowedOrigins": fine}) == {}
+
+
 @pytest.mark.parametrize(
     ("extension", "path"),
     [

@@ -160,5 +160,5 @@ def test_an_address_in_use_names_its_setting_and_what_to_do():
     with bind(Listen(host="127.0.0.1", port=0), setting="listen") as taken:
         taken.listen()
         listen = Listen(host="127.0.0.1", port=taken.getsockname()[1])
-        with pytest.raises(ConfigError, match="admin_listen: .*in use"):
+        with pytest.raises(ConfigError, match=r"admin_listen: .*in use"):
             bind(listen, setting="admin_listen")

@@ -90,12 +90,20 @@ async def test_sighup_applies_an_unchanged_file(watch, applied):
 
 
 async def test_keys_of_the_process_need_a_restart_and_the_log_says_which(watch, applied, write_config):
-    write_config({"listen": "127.0.0.1:1234", "issuers": [{"name": "main"}]})
+    write_config({"drain_seconds": 5, "log": {"level": "debug"}, "issuers": [{"name": "main"}]})
     with capture_logs() as logs:
         await watch.look()
     [entry] = [entry for entry in logs if entry["event"] == "config_needs_restart"]
-    assert set(entry["settings"]) == {"listen", "public_url"}
+    assert set(entry["settings"]) == {"drain_seconds", "log_level"}
     assert len(applied.settings) == 1
+
+
+async def test_another_public_url_waits_for_a_restart_with_all_that_was_written_for_it(watch, applied, write_config):
+    write_config({"public_url": "https://elsewhere.example", "issuers": [{"name": "main"}]})
+    with capture_logs() as logs:
+        await watch.look()
+    assert [entry["path"] for entry in logs if entry["event"] == "config_fault"] == ["public_url"]
+    assert applied.settings == []
 
 
 @pytest.mark.case("H05")

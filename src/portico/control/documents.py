@@ -5,6 +5,7 @@ relaxed constraints, (3) rules across members that the model cannot express, (4)
 3 that lies within something refused in step 1 is left out: it would only hide the reason.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
@@ -20,6 +21,7 @@ from portico.net.egress import Egress
 
 EXTENSION_KEY: Final = "x-portico"
 
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]{0,30}://([a-z0-9.-]{1,253}|\[[0-9a-f:.]{2,45}\])(:[0-9]{1,5})?\Z")
 _JWT: Final = "authorizerConfiguration.customJWTAuthorizer"
 _ENDPOINT: Final = "targetConfiguration.mcp.mcpServer.endpoint"
 
@@ -35,6 +37,7 @@ def gateway_faults(
         *refused,
         *_outside(judged, refused),
         *extension_faults(extension, GatewayExtension, member_path(path, EXTENSION_KEY)),
+        *_origin_faults(extension, member_path(path, EXTENSION_KEY)),
     ]
 
 
@@ -164,6 +167,15 @@ def _across_target(
         egress.check_url(endpoint, allow_private=allow_private)
     except EgressDenied as error:
         yield Fault(path=member_path(path, _ENDPOINT), message=error.public)
+
+
+def _origin_faults(extension: Mapping[str, Any], path: str) -> Iterator[Fault]:
+    """Judge origins as browsers send them: they are compared byte for byte (RFC 6454 section 6.2)."""
+    origins: object = extension.get("allowedOrigins")
+    for index, origin in enumerate(cast("list[object]", origins) if isinstance(origins, list) else ()):
+        if isinstance(origin, str) and origin != "*" and _ORIGIN.match(origin) is None:
+            where = member_path(path, f"allowedOrigins[{index}]")
+            yield Fault(path=where, message="must be * or an origin in lower case like https://app.example:8443")
 
 
 def _network_faults(extension: Mapping[str, Any], path: str) -> Iterator[Fault]:

@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 
 from portico.crypto.keyring import Keyring
-from portico.model.errors import ConfigError, PorticoError, StorageUnavailable
+from portico.model.errors import ConfigError, Fault, PorticoError, StorageUnavailable
 from portico.service.keyring_file import read_keyring
 from portico.service.process_settings import ProcessSettings
 from portico.service.settings import Settings
@@ -69,11 +69,12 @@ class ConfigWatch:
         self._config = None if settings.config_file is None else WatchedFile(settings.config_file)
         self._keyring_file = WatchedFile(settings.keyring_file)
         self._wake = asyncio.Event()
-        self._due = False  # to be applied although no file changed
+        self._forced = False  # asked for by reload()
+        self._due = False  # could not be applied at the last look
 
     def reload(self) -> None:
         """Read everything again now, changed or not (SIGHUP)."""
-        self._due = True
+        self._forced = True
         self._wake.set()
 
     async def run(self) -> None:
@@ -89,15 +90,16 @@ class ConfigWatch:
 
     async def look(self) -> None:
         """Apply what changed since the last look, or what could not be applied then."""
-        if self._keyring_file.changed() or self._due:
-            self._due = self._adopt_keyring() or self._due
+        forced, due, self._forced, self._due = self._forced, self._due, False, False
+        if self._keyring_file.changed() or forced:
+            due = self._adopt_keyring() or due
         if self._config is not None and self._config.changed():
-            self._due = True
-        if not self._due:
+            due = True
+        if not due and not forced:
             return
-        self._due = False
         try:
             settings = await self._read_settings()
+            self._require_same_place(settings)
             await self._apply(settings)
         except ConfigError as error:
             self._log_faults(error)
@@ -115,6 +117,12 @@ class ConfigWatch:
         if self._config is None:
             return self._settings
         return await asyncio.to_thread(self._load, self._config.path)
+
+    def _require_same_place(self, settings: Settings) -> None:
+        """Refuse documents that were judged for another public_url: here, our own issuers would look foreign."""
+        if settings.public_url != self._settings.public_url:
+            message = "cannot change while the process runs; restart it, then all of the file takes effect"
+            raise ConfigError([Fault(path="public_url", message=message)])
 
     def _adopt_keyring(self) -> bool:
         try:

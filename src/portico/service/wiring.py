@@ -10,6 +10,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 from starlette.routing import Route, Router
@@ -28,6 +29,7 @@ from portico.gateway.endpoint import McpEndpoint
 from portico.gateway.resource_metadata import ResourceMetadata
 from portico.gateway.store import Snapshots
 from portico.issuer.app import IssuerApp
+from portico.model.errors import ConfigError, Fault
 from portico.net.egress import Egress
 from portico.net.fetch import Fetcher
 from portico.net.relay import Relay
@@ -80,7 +82,7 @@ async def open_service(settings: Settings) -> AsyncGenerator[Service]:
     """
     process = settings.process
     async with AsyncExitStack() as stack:
-        process.data_dir.mkdir(mode=DATA_DIRECTORY_MODE, parents=True, exist_ok=True)
+        _make_directory(process.data_dir)
         keyring = read_keyring(process.keyring_file)
         await migrate(process.database)
         database = await Database.open(process.database)
@@ -178,6 +180,14 @@ async def open_service(settings: Settings) -> AsyncGenerator[Service]:
             state=state,
             background=(refresher.run, worker.run, shipper.run, watch.run, partial(_sweep, sessions)),
         )
+
+
+def _make_directory(path: Path) -> None:
+    try:
+        path.mkdir(mode=DATA_DIRECTORY_MODE, parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"{path} cannot be made ({error.strerror}); choose another directory or mend its permissions"
+        raise ConfigError([Fault(path="data_dir", message=message)]) from error
 
 
 def _data_plane(endpoint: ASGIApp, metadata: ASGIApp) -> ASGIApp:
