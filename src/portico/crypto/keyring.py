@@ -71,7 +71,7 @@ class Keyring:
 
     def adopt(self, other: "Keyring") -> None:
         """Take over the keys of ``other`` in one step: the file changed, and everybody who holds this one follows."""
-        self._masters = dict(other._masters)
+        self._masters = dict(other._masters)  # noqa: SLF001 - of the same class
         self._derived = {}
 
     @property
