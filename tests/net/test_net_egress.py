@@ -90,7 +90,7 @@ def test_public_addresses_are_dialled_but_not_in_the_clear(address):
         Egress().check_address(address, allow_private=True, plain=True)
 
 
-@pytest.mark.case("T16", "F08")
+@pytest.mark.case("T16")
 @pytest.mark.parametrize(
     "url",
     [
