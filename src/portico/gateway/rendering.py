@@ -8,11 +8,14 @@ from portico.model.call import Answer, RpcError
 from portico.model.errors import Forbidden, LimitExceeded, PorticoError, Unauthenticated, Unavailable, UpstreamError
 from portico.oauth.challenge import bearer_challenge, describe
 from portico.protocol import server
+from portico.protocol.capabilities import lacks
+from portico.protocol.era import CLIENT_CAPABILITIES
 from portico.protocol.errors import (
     INTERNAL_ERROR,
     INVALID_PARAMS,
     INVALID_REQUEST,
     LEGACY_NOT_FOUND,
+    MISSING_CLIENT_CAPABILITY,
     RESERVED_CODES,
     URL_ELICITATION_REQUIRED,
     RpcRefused,
@@ -69,7 +72,7 @@ def answered(answer: Answer, request: Request) -> Reply:
     if answer.result is not None:
         return Reply(200, encode_result(request_id, answer.result))
     assert answer.error is not None
-    error = _own_meaning(answer.error, modern=request.modern)
+    error = _own_meaning(answer.error, request)
     if error is None:
         text = f"The target refused this gateway's request: {answer.error.message}"
         return Reply(200, encode_result(request_id, server.error_result(text, modern=request.modern)))
@@ -77,11 +80,14 @@ def answered(answer: Answer, request: Request) -> Reply:
     return Reply(status_of(error.code, request.spoken.era), body)
 
 
-def _own_meaning(error: RpcError, *, modern: bool) -> RpcError | None:
+def _own_meaning(error: RpcError, request: Request) -> RpcError | None:
     """Return the error as our client may get it; None when it concerns the talk between us and the target."""
+    if error.code == MISSING_CLIENT_CAPABILITY and request.modern and error.data is not None:
+        # We declare nothing to the target, so it also asks for what the client did declare: that is our lack.
+        return error if lacks(request.message.meta.get(CLIENT_CAPABILITIES), error.data) else None
     if error.code in RESERVED_CODES or error.code == URL_ELICITATION_REQUIRED:
         return None
-    if modern and error.code == LEGACY_NOT_FOUND:
+    if request.modern and error.code == LEGACY_NOT_FOUND:
         return RpcError(code=INVALID_PARAMS, message=error.message, data=error.data)
     return error
 

@@ -13,6 +13,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from portico.model.call import Answer, Notification, RpcError
 from portico.model.errors import UpstreamInvalid, UpstreamStatus
+from portico.protocol.capabilities import missing_data
 
 PARSE_ERROR = -32700
 INTERNAL_ERROR = -32603
@@ -235,15 +236,23 @@ def tool_answer(message: Message, *, modern: bool) -> Answer:
     """
     error, result = message.error, message.result
     if not isinstance(error, UnsetType):
-        if error.code in _ABOUT_US:
-            raise UpstreamInvalid(_ABOUT_US[error.code], detail=f"JSON-RPC error {error.code}")
-        data = None if isinstance(error.data, UnsetType) else bytes(error.data)
-        return Answer(error=RpcError(code=error.code, message=error.message, data=data))
+        return Answer(error=_judge_error(error, modern=modern))
     assert not isinstance(result, UnsetType)
     is_error, fault = _judge_modern(result) if modern else _judge_legacy(result)
     if fault:
         raise UpstreamInvalid(fault)
     return Answer(result=bytes(result), is_error=is_error)
+
+
+def _judge_error(error: _ErrorObject, *, modern: bool) -> RpcError:
+    data = None if isinstance(error.data, UnsetType) else bytes(error.data)
+    if modern and error.code == MISSING_CLIENT_CAPABILITY and data is not None:
+        missing = missing_data(data)
+        if missing is not None:  # whether it is the caller's to hear depends on what the caller declared
+            return RpcError(code=error.code, message=error.message, data=missing)
+    if error.code in _ABOUT_US:
+        raise UpstreamInvalid(_ABOUT_US[error.code], detail=f"JSON-RPC error {error.code}")
+    return RpcError(code=error.code, message=error.message, data=data)
 
 
 def _judge_legacy(result: Raw) -> tuple[bool, str]:
