@@ -65,7 +65,7 @@ class Line(asyncio.Protocol):
         due, self.due = self.due, None
         self.load.answered(self, due, good=good)
 
-    def connection_lost(self, _exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self.load.lost(self)
 
 
@@ -74,7 +74,7 @@ class Load:
 
     def __init__(self, url: str, rate: float) -> None:
         parts = urlsplit(url)
-        self.host, self.port = parts.hostname, parts.port
+        self.host, self.port = parts.hostname or "", parts.port or 80
         self.rate = rate
         self.loop = asyncio.get_running_loop()
         self.front, self.back = _request(parts.path, f"{self.host}:{self.port}")

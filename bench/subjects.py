@@ -13,7 +13,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -98,17 +98,17 @@ def nginx_binary() -> str | None:
 
 
 @contextlib.contextmanager
-def subjects(place: Path, *, server_core: int, load_core: int) -> Iterator[list[Subject]]:
+def subjects(place: Path, *, server_core: int, load_core: int) -> Generator[list[Subject]]:
     """Start everything; stop it at the end."""
     with contextlib.ExitStack() as stack:
         stub_port, nginx_port, portico_port = _free_ports(3)
         stub = stack.enter_context(
             _process([sys.executable, str(ROOT / "bench/stub.py"), str(stub_port)], load_core, place / "stub.log")
         )
-        _wait_for_port(stub_port, stub)
+        _wait_for_port(stub_port, stub, place / "stub.log")
         nginx = stack.enter_context(_nginx(place, nginx_port, stub_port, server_core))
         portico = stack.enter_context(_portico(place, portico_port, stub_port, server_core))
-        _wait_for_port(nginx_port, nginx)
+        _wait_for_port(nginx_port, nginx, place / "nginx.log")
         yield [
             Subject(name="direct", url=f"http://127.0.0.1:{stub_port}/mcp", tool="echo", process=stub),
             Subject(name="nginx", url=f"http://127.0.0.1:{nginx_port}/mcp", tool="echo", process=nginx),
@@ -163,7 +163,7 @@ def _configuration(port: int, stub: int) -> dict[str, object]:
 
 def _find_portico(port: int, place: Path, process: psutil.Process) -> Subject:
     """Wait until Portico lists the stub's tool, and return how it is called."""
-    _wait_for_port(port, process)
+    _wait_for_port(port, process, place / "portico.log")
     origin = f"http://127.0.0.1:{port}"
     subject = Subject(
         name="portico",
@@ -175,7 +175,7 @@ def _find_portico(port: int, place: Path, process: psutil.Process) -> Subject:
     deadline = time.monotonic() + START_SECONDS
     while subject.tool not in _listing(subject):
         if time.monotonic() > deadline:
-            raise SystemExit(f"Portico did not list {subject.tool} in time; see {place}/portico.log")
+            raise SystemExit(f"Portico does not list its tool:\n{(place / 'portico.log').read_text()[-4000:]}")
         time.sleep(POLL_SECONDS)
     return subject
 
@@ -201,7 +201,7 @@ def _get_json(url: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _process(command: list[str], core: int, log: Path) -> Iterator[psutil.Process]:
+def _process(command: list[str], core: int, log: Path) -> Generator[psutil.Process]:
     """Run a command on one core; what it prints goes to ``log``."""
     with log.open("wb") as output:
         child = subprocess.Popen(
@@ -224,14 +224,14 @@ def _free_ports(count: int) -> list[int]:
         return [one.getsockname()[1] for one in held]
 
 
-def _wait_for_port(port: int, process: psutil.Process) -> None:
+def _wait_for_port(port: int, process: psutil.Process, log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
         except OSError:
             if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE or time.monotonic() > deadline:
-                raise SystemExit(f"nothing listens on port {port}: {' '.join(process.cmdline())}") from None
+                raise SystemExit(f"nothing listens on port {port}:\n{log.read_text()[-4000:]}") from None
             time.sleep(POLL_SECONDS)
         else:
             return
