@@ -5,8 +5,11 @@ from portico.storage.migrate import migrate
 
 
 @pytest.fixture
-def url(tmp_path):
-    return f"sqlite:///{tmp_path}/data/portico.db"
+def url(database_kind, tmp_path, request):
+    """A database of each kind: without tables, unless the test asks for ``database`` too."""
+    if database_kind == "sqlite":
+        return f"sqlite:///{tmp_path}/data/portico.db"
+    return request.getfixturevalue("postgres_url" if "database" in request.fixturenames else "empty_postgres_url")
 
 
 @pytest.fixture

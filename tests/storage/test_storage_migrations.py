@@ -1,9 +1,9 @@
 import asyncio
-import sqlite3
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy import inspect
 
 from portico.model.errors import ConfigError
 from portico.storage import counters
@@ -44,10 +44,8 @@ async def test_processes_that_start_at_once_migrate_once(url):
 
 
 async def test_a_database_of_a_newer_version_is_refused(database, url):
-    raw = sqlite3.connect(url.removeprefix("sqlite:///"))
-    raw.execute("UPDATE alembic_version SET version_num = '9999'")
-    raw.commit()
-    raw.close()
+    async with database.write() as conn:
+        await conn.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(ConfigError) as caught:
         await migrate(url)
     assert "newer version" in str(caught.value)
@@ -64,6 +62,7 @@ async def test_a_failed_migration_leaves_no_half_of_it(url, monkeypatch):
     monkeypatch.setattr(module, "_upgrade", fails)
     with pytest.raises(LookupError):
         await migrate(url)
-    raw = sqlite3.connect(url.removeprefix("sqlite:///"))
-    assert raw.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
-    raw.close()
+    database = await Database.open(url)
+    async with database.read() as conn:
+        assert await conn.run_sync(lambda sync: inspect(sync).get_table_names()) == []
+    await database.aclose()

@@ -98,7 +98,7 @@ class Shipper:
                 return 0
             rows = await self._rows(found, position.sequence)
             if rows:
-                async with self._database.write() as conn:
+                async with self._database.write(shared=True) as conn:
                     await audit.append_records(conn, rows)
                 position = replace(position, sequence=rows[-1].sequence, hash=rows[-1].hash)
             self._position = replace(position, segment=found.segment, offset=found.lines[-1].end)
@@ -141,7 +141,7 @@ class Shipper:
                     now=int(self._clock()),
                     closed=closed,
                 )
-                async with self._database.write() as conn:
+                async with self._database.write(shared=True) as conn:
                     await audit.put_head(conn, head)
                 self._signed = position.sequence
 

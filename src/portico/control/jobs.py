@@ -81,7 +81,7 @@ class JobWorker:
                 due = await jobs.next_due(conn)
             if due is None or due > self._clock():
                 return []
-            async with self._database.write() as conn:
+            async with self._database.write(shared=True) as conn:
                 return await jobs.lease(conn, self._owner, self._clock(), LEASE_SECONDS, places)
         except StorageUnavailable as error:
             _log.debug("jobs_wait_for_storage", detail=error.detail)  # the refresher says it aloud
@@ -94,7 +94,7 @@ class JobWorker:
             return  # a newer version's; it will lease it
         try:
             again = await handler(job)
-            async with self._database.write() as conn:
+            async with self._database.write(shared=True) as conn:
                 if again is None:
                     await jobs.finish(conn, job)
                 else:

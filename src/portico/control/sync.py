@@ -47,7 +47,7 @@ class Synchronizer:
         """Write what was found, unless the target has another revision by now: then another job follows."""
         eras = _merged(found, row)
         status = _status(found, row)
-        async with self._database.write() as conn:
+        async with self._database.write(shared=True) as conn:
             written = await targets.set_status(
                 conn,
                 row.id,

@@ -89,7 +89,7 @@ async def consent(powers: Powers, issuer: Issuer, request: Request) -> Response:
 async def _answer(powers: Powers, issuer: Issuer, form: ConsentForm, session: Session, *, allowed: bool) -> Response:
     asked, code = form.request, new_token(powers.random)
     try:
-        async with powers.database.write() as conn:
+        async with powers.database.write(shared=True) as conn:
             client = await _asker(conn, powers, issuer, asked, session)
             try:
                 if not allowed:

@@ -33,7 +33,7 @@ async def revoke(powers: Powers, issuer: Issuer, request: Request) -> Response:
     parameters.no_repeats(but="")
     token = parameters.required("token")
     claimed = claimed_client(request, parameters)
-    async with powers.database.write() as conn:
+    async with powers.database.write(shared=True) as conn:
         client = judge_client(claimed, await find_client(conn, powers.keyring, issuer.name, claimed.client_id))
         grant_id = await _grant_of(conn, issuer, client, token)
         if grant_id:

@@ -69,7 +69,7 @@ def claimed_client(request: Request, parameters: Parameters) -> ClaimedClient:
 async def _for_person(
     powers: Powers, issuer: Issuer, claimed: ClaimedClient, asked: CodeExchange | RefreshExchange
 ) -> Issued:
-    async with powers.database.write() as conn:
+    async with powers.database.write(shared=True) as conn:
         client = judge_client(claimed, await find_client(conn, powers.keyring, issuer.name, claimed.client_id))
         judge_grant_type(asked, client)
         match asked:

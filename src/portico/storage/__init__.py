@@ -1,5 +1,6 @@
 """What must not be lost: schema, migrations and one module per aggregate, on SQLAlchemy Core.
 
-SQLite now, PostgreSQL beside it next; no interface in front. Functions take a connection, so that a use case
-decides what is one transaction. Times are integer seconds since the epoch unless a name says otherwise.
+SQLite and PostgreSQL, with the same statements for both and no interface in front: functions take a connection, so
+that a use case decides what is one transaction. Times are integer seconds since the epoch unless a name says
+otherwise.
 """

@@ -105,7 +105,7 @@ async def writers(conn: AsyncConnection) -> list[str]:
 
 async def put_head(conn: AsyncConnection, row: AuditHeadRow) -> None:
     """Store a signed head; one of the same sequence is written over."""
-    await conn.execute(upsert(audit_heads, values_of(row), key=("writer", "sequence")))
+    await conn.execute(upsert(conn, audit_heads, values_of(row), key=("writer", "sequence")))
 
 
 async def heads(conn: AsyncConnection, writer: str | None = None) -> list[AuditHeadRow]:

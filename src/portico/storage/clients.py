@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sqlalchemy import select, update
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from portico.model.errors import Conflict
-from portico.storage.rows import affects, fetch_all, fetch_one, upsert, values_of
+from portico.storage.rows import affects, fetch_all, fetch_one, insertion, upsert, values_of
 from portico.storage.schema import DEFAULT_ACCOUNT, clients
 
 ClientKind = Literal["registered", "public", "machine"]
@@ -42,6 +41,7 @@ async def add(conn: AsyncConnection, row: ClientRow) -> None:
         Conflict: the id is taken.
     """
     statement = upsert(
+        conn,
         clients,
         values_of(row),
         key=_KEY,
@@ -56,7 +56,8 @@ async def remember_registered(conn: AsyncConnection, row: ClientRow) -> ClientRo
 
     The caller looks at ``disabled_at`` and ``deleted_at`` of what comes back.
     """
-    await conn.execute(insert(clients).values(values_of(row)).on_conflict_do_nothing(index_elements=list(_KEY)))
+    statement = insertion(conn, clients).values(values_of(row)).on_conflict_do_nothing(index_elements=list(_KEY))
+    await conn.execute(statement)
     stored = await get(conn, row.issuer, row.client_id)
     assert stored is not None
     return stored

@@ -25,7 +25,7 @@ class IssuerRow:
 
 async def put(conn: AsyncConnection, row: IssuerRow) -> None:
     """Insert an issuer or write over the one of its name, whose ``created_at`` stays."""
-    statement = upsert(issuers, values_of(row), key=("name",), keep=("account", "created_at"))
+    statement = upsert(conn, issuers, values_of(row), key=("name",), keep=("account", "created_at"))
     await conn.execute(statement)
 
 

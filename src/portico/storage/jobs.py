@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from sqlalchemy import case, func, select, update
 from sqlalchemy import delete as delete_from
-from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from portico.storage.rows import affects, fetch_all, upsert
@@ -43,20 +43,25 @@ async def put(conn: AsyncConnection, kind: str, key: str, run_at: float, *, acco
         "attempts": 0,
         "last_error": "",
     }
-    await conn.execute(upsert(jobs, values, key=("kind", "key")))
+    await conn.execute(upsert(conn, jobs, values, key=("kind", "key")))
 
 
 async def lease(conn: AsyncConnection, owner: str, now: float, lease_seconds: float, limit: int) -> list[JobRow]:
-    """Take up to ``limit`` jobs that are due and that nobody holds, the longest waiting first."""
+    """Take up to ``limit`` jobs that are due and that nobody holds, the longest waiting first.
+
+    Workers that look at once do not wait for each other: each passes over what another is just taking.
+    """
     due = (
         select(jobs.c.id)
         .where(jobs.c.run_at <= now, jobs.c.leased_until <= now)
         .order_by(jobs.c.run_at, jobs.c.id)
         .limit(limit)
+        .with_for_update(skip_locked=True)  # SQLite has one writer and no such clause
+        .cte("due")  # not a subquery: PostgreSQL may run one more than once, and lock more than the limit
     )
     statement = (
         update(jobs)
-        .where(jobs.c.id.in_(due.scalar_subquery()), jobs.c.leased_until <= now)
+        .where(jobs.c.id.in_(select(due.c.id)), jobs.c.leased_until <= now)
         .values(leased_until=now + lease_seconds, lease_owner=owner, attempts=jobs.c.attempts + 1)
         .returning(jobs)
     )
@@ -77,7 +82,7 @@ async def retry_later(conn: AsyncConnection, job: JobRow, run_at: float, error: 
 
 async def next_due(conn: AsyncConnection) -> float | None:
     """Return when the next job can be leased, None when there is none."""
-    due = func.max(jobs.c.run_at, jobs.c.leased_until)
+    due = case((jobs.c.run_at >= jobs.c.leased_until, jobs.c.run_at), else_=jobs.c.leased_until)
     return (await conn.execute(select(func.min(due)))).scalar_one()
 
 

@@ -10,7 +10,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection
 
 from portico.model.errors import ConfigError, Fault, StorageUnavailable
-from portico.storage.engine import Database, make_engine
+from portico.storage.engine import Database
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 
@@ -19,17 +19,18 @@ async def migrate(url: str) -> None:
     """Bring the database at ``url`` to the newest schema, making it when it is missing.
 
     Runs in one write transaction: of several processes that start at once one migrates, the others wait and find
-    nothing to do.
+    nothing to do. A database that is current is only read, so a server's role for daily use needs no right to change
+    tables.
 
     Raises:
         ConfigError: the URL cannot be used, or the database was written by a newer version.
-        StorageUnavailable: the database is locked or damaged.
+        StorageUnavailable: the database is locked, damaged or cannot be reached.
     """
-    await (await Database.open(url)).aclose()  # sets WAL, which no transaction may
-    database = Database(make_engine(url, foreign_keys=False))
+    database = await Database.open_to_migrate(url)
     try:
-        async with database.write() as conn:
-            await conn.run_sync(_upgrade)
+        if not await is_current(database):
+            async with database.write() as conn:
+                await conn.run_sync(_upgrade)
     finally:
         await database.aclose()
 
@@ -55,6 +56,8 @@ def _upgrade(connection: Connection) -> None:
     except CommandError as error:
         message = "was written by a newer version of Portico; start that version, or restore a backup"
         raise ConfigError([Fault(path="database", message=message)]) from error
-    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
-    if broken:
+    # PostgreSQL checks foreign keys all the time; SQLite was told not to, so that tables can be rebuilt.
+    if connection.dialect.name == "sqlite" and (
+        broken := connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+    ):
         raise StorageUnavailable("The migration was rolled back.", detail=f"foreign keys: {broken[:3]}")

@@ -1,12 +1,13 @@
 """How rows become values and values become rows: dataclass fields bear the names of the columns."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from sqlalchemy import ColumnElement, Executable, Table, insert
-from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -52,25 +53,46 @@ async def insert_row(
         Conflict: with ``conflict`` as its sentence when a key is taken or a parent is missing.
     """
     try:
-        await conn.execute(insert(table).values(values_of(row, without=without)))
+        async with _undone_alone(conn):
+            await conn.execute(insert(table).values(values_of(row, without=without)))
     except IntegrityError as error:
         raise Conflict(conflict, detail=str(error.orig)) from error
 
 
+def insertion(conn: AsyncConnection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """Return an INSERT that can say what becomes of a conflict; both databases say it alike."""
+    return postgresql.insert(table) if conn.dialect.name == "postgresql" else sqlite.insert(table)
+
+
 def upsert(
+    conn: AsyncConnection,
     table: Table,
     values: dict[str, Any],
     *,
     key: Sequence[str],
     keep: Sequence[str] = (),
     only: ColumnElement[bool] | None = None,
-) -> sqlite.Insert:
+) -> sqlite.Insert | postgresql.Insert:
     """Return an INSERT that writes over the row of the same ``key``.
 
     The columns of ``keep`` stay as they are there, and a row that ``only`` does not hold for is left alone.
     """
     written = {name: value for name, value in values.items() if name not in key and name not in keep}
-    return sqlite.insert(table).values(values).on_conflict_do_update(index_elements=list(key), set_=written, where=only)
+    statement = insertion(conn, table).values(values)
+    return statement.on_conflict_do_update(index_elements=list(key), set_=written, where=only)
+
+
+@asynccontextmanager
+async def _undone_alone(conn: AsyncConnection) -> AsyncGenerator[None]:
+    """Undo one failed statement alone, as SQLite does: PostgreSQL gives up the whole transaction without a savepoint.
+
+    A use case may go on after a :class:`Conflict` and collect more of them.
+    """
+    if conn.dialect.name != "postgresql":
+        yield
+        return
+    async with conn.begin_nested():
+        yield
 
 
 def _read(record: Mapping[Any, Any], kind: type[R]) -> R:

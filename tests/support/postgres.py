@@ -1,0 +1,217 @@
+"""A real PostgreSQL of the tests' own: one server per test process, one fresh database per test.
+
+It listens on loopback alone, keeps nothing that a power cut would have to spare, ends with the process that started
+it, and leaves any other PostgreSQL of the machine alone.
+"""
+
+import asyncio
+import ctypes
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from portico.storage.migrate import migrate
+
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
+USER = "portico"
+PASSWORD = "canary-p@ss/word"  #: as it stands in a URL: see :data:`QUOTED_PASSWORD`
+QUOTED_PASSWORD = "canary-p%40ss%2Fword"
+TEMPLATE = "portico_template"
+PR_SET_PDEATHSIG = 1
+
+SETTINGS = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "shared_buffers": "32MB",
+    "max_connections": "200",
+    "listen_addresses": "127.0.0.1",
+    "log_destination": "stderr",
+}
+
+
+def programs():
+    """Return the directory of the newest server programs."""
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if debian:
+        return debian[-1].parent
+    found = shutil.which("initdb")
+    assert found, "PostgreSQL's server programs are missing (Debian: apt install postgresql)"
+    return Path(found).resolve().parent
+
+
+def ordinary_user():
+    """Return whom the server runs as: it refuses root."""
+    if os.getuid() != 0:
+        return None
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return next(name for name in ("postgres", "nobody") if name in names)
+
+
+def _dies_with_us():
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@dataclass
+class PostgresServer:
+    """One server over one data directory; it may be stopped and started again."""
+
+    directory: Path
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen | None = None
+
+    def initialize(self):
+        as_user = {"user": user, "extra_groups": []} if (user := ordinary_user()) else {}
+        if as_user:
+            shutil.chown(self.directory, as_user["user"])
+        secret = self.directory / "password"
+        secret.write_text(PASSWORD)
+        secret.chmod(0o644)  # in a directory that is closed to others
+        subprocess.run(
+            [
+                programs() / "initdb",
+                *("--pgdata", self.directory / "data", "--username", USER, "--pwfile", secret),
+                # Sorted as on most servers, not by bytes: what depends on it must not go unnoticed.
+                *("--encoding", "UTF8", "--locale", "C.UTF-8", "--locale-provider", "icu", "--icu-locale", "en"),
+                *("--auth", "scram-sha-256", "--no-sync", "--no-instructions"),
+            ],
+            check=True,
+            capture_output=True,
+            cwd=self.directory,
+            **as_user,
+        )
+
+    def start(self):
+        as_user = {"user": user, "extra_groups": []} if (user := ordinary_user()) else {}
+        settings = SETTINGS | {"port": self.port, "unix_socket_directories": self.directory}
+        with (self.directory / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    programs() / "postgres",
+                    *("-D", self.directory / "data"),
+                    *(part for name, value in settings.items() for part in ("-c", f"{name}={value}")),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.directory,
+                preexec_fn=_dies_with_us,
+                start_new_session=True,
+                **as_user,
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while not self._ready():
+            assert self.process.poll() is None, (self.directory / "log").read_text()
+            assert time.monotonic() < deadline, "PostgreSQL does not start"
+            time.sleep(0.02)
+
+    def stop(self, how=signal.SIGQUIT):
+        """End it; SIGQUIT as a crash does, SIGINT in order but without waiting for anybody."""
+        if self.process is None:
+            return
+        self.process.send_signal(how)
+        self.process.wait(STOP_SECONDS)
+        self.process = None
+
+    def _ready(self):
+        try:
+            lines = (self.directory / "data" / "postmaster.pid").read_text().split("\n")
+        except OSError:
+            return False
+        return len(lines) > 7 and lines[0] == str(self.process.pid) and lines[7].strip() == "ready"
+
+    def url(self, database):
+        return f"postgresql://{USER}:{QUOTED_PASSWORD}@127.0.0.1:{self.port}/{database}"
+
+    async def connect(self, database="postgres", **more):
+        """Return a connection that is none of Portico's."""
+        return await asyncpg.connect(
+            host="127.0.0.1", port=self.port, user=USER, password=PASSWORD, database=database, timeout=10, **more
+        )
+
+    async def run(self, statement):
+        """Run one statement outside of any transaction."""
+        conn = await self.connect()
+        try:
+            await conn.execute(statement)
+        finally:
+            await conn.close()
+
+    async def create(self, *, migrated):
+        """Make a database and return its name."""
+        name = f"t_{secrets.token_hex(8)}"
+        await self.run(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE if migrated else 'template0'}")
+        return name
+
+    async def drop(self, name):
+        await self.run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+@contextmanager
+def running_server():
+    """A server with a template of a migrated database."""
+    directory = Path(tempfile.mkdtemp(prefix="portico-postgres-"))
+    server = PostgresServer(directory)
+    try:
+        server.initialize()
+        server.start()
+        with ThreadPoolExecutor(1) as thread:  # a loop of its own, whatever the tests' loop is doing
+            thread.submit(asyncio.run, _make_template(server)).result()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(directory)
+
+
+async def _make_template(server):
+    await server.run(f"CREATE DATABASE {TEMPLATE} TEMPLATE template0")
+    await migrate(server.url(TEMPLATE))
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """The server of this test process."""
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture
+async def postgres_url(postgres):
+    """A database with the newest schema and nothing in it."""
+    name = await postgres.create(migrated=True)
+    yield postgres.url(name)
+    await postgres.drop(name)
+
+
+@pytest.fixture
+async def empty_postgres_url(postgres):
+    """A database without any table."""
+    name = await postgres.create(migrated=False)
+    yield postgres.url(name)
+    await postgres.drop(name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_kind(request):
+    """Ask for it, and a test runs on both databases."""
+    return request.param
