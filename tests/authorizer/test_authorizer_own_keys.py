@@ -108,6 +108,8 @@ async def test_an_issuer_that_is_not_served_is_never_looked_for_on_the_network(d
         f"{public}/i/gone/.well-known/openid-configuration",
         f"{PUBLIC}/.well-known/oauth-authorization-server{path}/i/gone",
         f"{PUBLIC}/.well-known/openid-configuration{path}/i/gone",
+        f"{public}/.well-known/openid-configuration",
+        f"{PUBLIC}/.well-known/oauth-authorization-server{path}",
     ):
         with pytest.raises(KeysUnavailable) as refused:
             await trusted.keys_for(url)
@@ -115,12 +117,24 @@ async def test_an_issuer_that_is_not_served_is_never_looked_for_on_the_network(d
     assert network.asked == []
 
 
+async def test_the_issuer_that_is_the_origin_itself_has_its_keys_at_the_origin(database):
+    await add_issuer(database, "root")
+    await add_key(database, "a", issuer="root")
+    own = OwnKeys(database, public_url=PUBLIC)
+    await own.reload()
+    for document in ("openid-configuration", "oauth-authorization-server"):
+        keys = own.get(f"{PUBLIC}/.well-known/{document}")
+        assert (keys.issuer, keys.own, set(keys.keys)) == (PUBLIC, True, {"a"})
+    assert own.get(f"{PUBLIC}/i/root/.well-known/openid-configuration") is None
+
+
 @pytest.mark.case("T18")
+@pytest.mark.parametrize("path", ["/i/main", ""])
 async def test_our_own_issuer_is_not_taken_for_a_foreign_one_when_its_url_is_spelt_differently(
-    database, provider, foreign
+    database, provider, foreign, path
 ):
-    signer = Signer(f"{provider.origin}/i/main")
-    url = provider.publish("/i/main", keys=[signer])
+    signer = Signer(f"{provider.origin}{path}")
+    url = provider.publish(path, keys=[signer])
     trusted = TrustedKeys(OwnKeys(database, public_url=provider.origin), foreign)
     with pytest.raises(KeysUnavailable) as refused:
         await trusted.keys_for(url.replace("http://", "HTTP://"))

@@ -2,7 +2,7 @@ import pytest
 
 from control.house import DISCOVERY, FOREIGN, gateway, jwt, target
 from portico.control.documents import gateway_faults, target_faults
-from portico.control.relaxations import RELAXATIONS
+from portico.control.relaxations import RELAXATIONS, Ground
 from portico.control.shapes import check_shape
 
 
@@ -196,6 +196,8 @@ def test_our_own_issuer_needs_no_further_rule_but_a_foreign_one_does(judge):
         "https://portico.example/i/other/.well-known/openid-configuration",
         "https://portico.example/i/main/extra/.well-known/openid-configuration",
         "https://portico.example/.well-known/oauth-authorization-server/i/other",
+        "https://portico.example/.well-known/openid-configuration",
+        "https://portico.example/i/root/.well-known/openid-configuration",
     ],
 )
 def test_a_discovery_url_under_our_origin_must_be_that_of_a_declared_issuer(judge, url):
@@ -213,6 +215,19 @@ def test_a_discovery_url_under_our_origin_must_be_that_of_a_declared_issuer(judg
 )
 def test_every_metadata_location_of_our_issuer_is_accepted(judge, url):
     assert judge(gateway(authorizerConfiguration=jwt(discoveryUrl=url))) == {}
+
+
+def test_the_issuer_named_root_is_at_the_origin_itself():
+    ground = Ground(public_url="https://portico.example", issuers=frozenset({"root"}))
+
+    def faults(url):
+        return gateway_faults(gateway(authorizerConfiguration=jwt(discoveryUrl=url)), {}, ground=ground)
+
+    usual = "https://portico.example/.well-known/openid-configuration"
+    assert faults(usual) == []
+    assert faults("https://portico.example/.well-known/oauth-authorization-server") == []
+    [fault] = faults("https://portico.example/i/root/.well-known/openid-configuration")
+    assert usual in fault.message
 
 
 @pytest.mark.case("E15")

@@ -15,6 +15,7 @@ from portico.crypto.keyring import Keyring
 from portico.crypto.passwords import hash_password
 from portico.crypto.signing import SigningKey
 from portico.issuer.app import IssuerApp
+from portico.oauth.metadata import issuer_path
 from portico.storage import clients, issuers, signing_keys, users
 from portico.storage.clients import ClientRow
 from portico.storage.engine import Database
@@ -129,7 +130,7 @@ class World:
 
     @property
     def path(self) -> str:
-        return f"/i/{self.name}"
+        return issuer_path(self.name)
 
     @property
     def url(self) -> str:

@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from portico.model.errors import KeysUnavailable
 from portico.oauth.jwk import VerificationKey, load_keys
-from portico.oauth.metadata import issuer_url, well_known_paths
+from portico.oauth.metadata import ROOT, discovery_urls, issuer_named_by, issuer_url
 from portico.storage import issuers, signing_keys
 from portico.storage.engine import Database
 from portico.storage.signing_keys import SigningKeyRow
@@ -47,8 +46,6 @@ class OwnKeys:
     def __init__(self, database: Database, *, public_url: str) -> None:
         self._database = database
         self._public_url = public_url
-        #: where discovery URLs of issuers of ours begin, also of ones that do not exist
-        self._reserved = (issuer_url(public_url, ""), *_discovery_urls(issuer_url(public_url, ""))[:2])
         self._by_url: Mapping[str, IssuerKeys] = {}
 
     async def reload(self) -> None:
@@ -64,7 +61,7 @@ class OwnKeys:
             url: keys
             for name in names
             for keys in [_own_keys(issuer_url(self._public_url, name), [row for row in rows if row.issuer == name])]
-            for url in _discovery_urls(keys.issuer)
+            for url in discovery_urls(keys.issuer)
         }
 
     def get(self, discovery_url: str) -> IssuerKeys | None:
@@ -73,11 +70,11 @@ class OwnKeys:
 
     def claims(self, discovery_url: str) -> bool:
         """Tell whether ``discovery_url`` lies where only our issuers are, served or not."""
-        return discovery_url.startswith(self._reserved)
+        return issuer_named_by(discovery_url, self._public_url) is not None
 
     def issues(self, issuer: str) -> bool:
         """Tell whether only we may be ``issuer``."""
-        return issuer.startswith(self._reserved[0])
+        return issuer == issuer_url(self._public_url, ROOT) or issuer.startswith(issuer_url(self._public_url, ""))
 
     async def keys_for(self, discovery_url: str, *, kid: str | None = None) -> IssuerKeys:  # noqa: ARG002 - KeySource
         """Return the keys of one of our issuers.
@@ -124,8 +121,3 @@ def unavailable(hint: str) -> KeysUnavailable:
 def _own_keys(issuer: str, rows: Sequence[SigningKeyRow]) -> IssuerKeys:
     """Keys of every state verify: ``next`` is published before it signs, ``previous`` while its tokens live."""
     return IssuerKeys(issuer=issuer, own=True, keys=load_keys({"keys": [row.public_jwk for row in rows]}).keys)
-
-
-def _discovery_urls(issuer: str) -> tuple[str, ...]:
-    parts = urlsplit(issuer)
-    return tuple(f"{parts.scheme}://{parts.netloc}{path}" for path in well_known_paths(parts.path))

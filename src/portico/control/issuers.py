@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from portico.control.revocation import end_grants
 from portico.model.errors import NotFound
+from portico.oauth.metadata import issuer_url
 from portico.storage import counters, issuers, signing_keys
 from portico.storage.engine import Database
 from portico.storage.issuers import IssuerRow
@@ -31,7 +32,7 @@ async def list_all(database: Database, *, public_url: str) -> list[IssuerSummary
     return [
         IssuerSummary(
             name=row.name,
-            url=f"{public_url}/i/{row.name}",
+            url=issuer_url(public_url, row.name),
             managed_by=row.managed_by,
             created_at=row.created_at,
             updated_at=row.updated_at,

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
+from portico.oauth.metadata import discovery_urls, issuer_named_by, issuer_url
+
 LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -64,28 +66,17 @@ class Ground:
 
     def issuer_url(self, name: str) -> str:
         """Return the URL of one of our issuers, as it stands in ``iss``."""
-        return f"{self.public_url}/i/{name}"
+        return issuer_url(self.public_url, name)
 
     def own_issuer(self, discovery_url: str) -> str | None:
         """Return the name of our issuer whose metadata ``discovery_url`` claims to be, None for a foreign one."""
-        for prefix in self._discovery_prefixes():
-            if discovery_url.startswith(prefix):
-                return discovery_url.removeprefix(prefix).partition("/")[0]
-        return None
+        return issuer_named_by(discovery_url, self.public_url)
 
     def discovery_urls(self, name: str) -> tuple[str, ...]:
-        """Return where the metadata of our issuer ``name`` stands: OIDC appended, both inserted (RFC 8414 3.1)."""
-        appended, *inserted = self._discovery_prefixes()
-        return (f"{appended}{name}/.well-known/openid-configuration", *(prefix + name for prefix in inserted))
-
-    def _discovery_prefixes(self) -> tuple[str, str, str]:
-        parts = urlsplit(self.public_url)
-        origin = f"{parts.scheme}://{parts.netloc}"
-        return (
-            f"{self.public_url}/i/",
-            f"{origin}/.well-known/oauth-authorization-server{parts.path}/i/",
-            f"{origin}/.well-known/openid-configuration{parts.path}/i/",
-        )
+        """Return where the metadata of our issuer ``name`` stands, the usual one first."""
+        url = self.issuer_url(name)
+        usual = f"{url}/.well-known/openid-configuration"
+        return (usual, *(other for other in discovery_urls(url) if other != usual))
 
 
 def may_be_plain_http(url: str) -> bool:

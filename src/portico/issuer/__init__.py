@@ -1,4 +1,6 @@
-"""The authorization server under ``/i/{name}``: people log in and consent, clients get tokens.
+"""The authorization servers: people log in and consent, clients get tokens.
+
+Each is under ``/i/{name}``; the one named ``root`` is the origin itself.
 
 Owns its routes (:meth:`portico.issuer.app.IssuerApp.routes`), the handlers behind them, the issuers and signing keys in
 memory, and the login of local users. The rules are in :mod:`portico.oauth`, rows in :mod:`portico.storage`, the look of

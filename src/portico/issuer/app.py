@@ -23,15 +23,13 @@ from portico.issuer.store import Issuer, Issuers
 from portico.issuer.throttle import LoginThrottle, RateLimit
 from portico.issuer.token import token
 from portico.model.errors import NotFound, PorticoError
-from portico.oauth.metadata import well_known_paths
+from portico.oauth.metadata import ROOT, issuer_path, openid_paths, server_metadata_paths
 from portico.storage.engine import Database
 from portico.web.asgi import ASGIApp, Receive, Scope, Send
 from portico.web.cookies import Cookies
 from portico.web.cors import Cors
 from portico.web.pages import Pages
 from portico.web.sessions import Sessions
-
-PATH: Final = "/i/{name}"
 
 Handler = Callable[[Powers, Issuer, Request], Awaitable[Response]]
 Surface = Literal["page", "json"]
@@ -47,21 +45,26 @@ class Endpoint:
     handler: Handler
 
 
-_SERVER, _OPENID, _SERVER_APPENDED, _OPENID_APPENDED = well_known_paths(PATH)
+def _endpoints(path: str) -> tuple[Endpoint, ...]:
+    """Return the table of an issuer at ``path``."""
+    return (
+        Endpoint(path=f"{path}/authorize", method="GET", surface="page", handler=authorize),
+        Endpoint(path=f"{path}/login", method="POST", surface="page", handler=login),
+        Endpoint(path=f"{path}/consent", method="POST", surface="page", handler=consent),
+        Endpoint(path=f"{path}/token", method="POST", surface="json", handler=token),
+        Endpoint(path=f"{path}/revoke", method="POST", surface="json", handler=revoke),
+        Endpoint(path=f"{path}/register", method="POST", surface="json", handler=register.register),
+        Endpoint(path=f"{path}/jwks", method="GET", surface="json", handler=documents.jwks),
+        *(
+            Endpoint(path=place, method="GET", surface="json", handler=documents.authorization_server)
+            for place in server_metadata_paths(path)
+        ),
+        *(Endpoint(path=place, method="GET", surface="json", handler=documents.openid) for place in openid_paths(path)),
+    )
 
-ENDPOINTS: Final = (
-    Endpoint(path=f"{PATH}/authorize", method="GET", surface="page", handler=authorize),
-    Endpoint(path=f"{PATH}/login", method="POST", surface="page", handler=login),
-    Endpoint(path=f"{PATH}/consent", method="POST", surface="page", handler=consent),
-    Endpoint(path=f"{PATH}/token", method="POST", surface="json", handler=token),
-    Endpoint(path=f"{PATH}/revoke", method="POST", surface="json", handler=revoke),
-    Endpoint(path=f"{PATH}/register", method="POST", surface="json", handler=register.register),
-    Endpoint(path=f"{PATH}/jwks", method="GET", surface="json", handler=documents.jwks),
-    Endpoint(path=_SERVER, method="GET", surface="json", handler=documents.authorization_server),
-    Endpoint(path=_SERVER_APPENDED, method="GET", surface="json", handler=documents.authorization_server),
-    Endpoint(path=_OPENID, method="GET", surface="json", handler=documents.openid),
-    Endpoint(path=_OPENID_APPENDED, method="GET", surface="json", handler=documents.openid),
-)
+
+#: The issuers by name, and the one that is the origin itself.
+ENDPOINTS: Final = (*_endpoints(issuer_path("{name}")), *_endpoints(issuer_path(ROOT)))
 
 
 class IssuerApp:
@@ -138,7 +141,7 @@ class _Served:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        issuer = self._powers.issuers.get(str(request.path_params["name"]))
+        issuer = self._powers.issuers.get(_name(request))
         try:
             response = await self._answer(issuer, request)
         except PorticoError as error:
@@ -156,3 +159,9 @@ class _Served:
         if self._endpoint.surface == "json":
             return json_error(error)
         return page_error(self._powers.pages, error, brand="Portico" if issuer is None else issuer.title)
+
+
+def _name(request: Request) -> str:
+    """Return the name of the issuer that is asked; one issuer has one URL, so ``/i/root`` is none."""
+    name = str(request.path_params.get("name", ROOT))
+    return "" if name == ROOT and "name" in request.path_params else name

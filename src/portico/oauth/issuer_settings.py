@@ -20,7 +20,7 @@ _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?\Z", re.ASCII)
 class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """One issuer. Times are seconds."""
 
-    name: str
+    name: str  #: of its place under ``/i/``; ``root`` is the origin itself
     title: str = ""  #: what its pages call it; empty: Portico
     access_token_seconds: int = 15 * 60
     refresh_idle_seconds: int = 30 * 24 * 3600
