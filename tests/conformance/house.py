@@ -1,0 +1,214 @@
+"""The processes of a conformance run: the fixtures' server, a whole Portico in front of it, and the forwarder."""
+
+import base64
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx2
+import yaml
+
+from portico.crypto.keyring import generate_line
+
+HERE = Path(__file__).parent
+START_SECONDS = 90.0  #: bound for a start on a busy machine
+STOP_SECONDS = 40.0
+SECRET = "portico_0123456789abcdef0123456789abcdef"
+PASSWORD = "correct horse battery staple"
+SCOPE = "mcp/invoke"
+TARGET = "everything"
+PERSON = "ada"
+MACHINE = "robot"
+PUBLIC_CLIENT = "conformance-suite"
+ISSUERS = {"path": "/i/main", "root": ""}  #: path by form
+META = "io.modelcontextprotocol/"
+
+
+@dataclass(frozen=True)
+class Portico:
+    """A running Portico and what the suite needs to know about it."""
+
+    issuers: dict[str, str]  #: URL by form
+    resources: dict[str, str]  #: the gateway that trusts that issuer
+    target: str  #: URL of the one target, where its tools have their own names
+    unforwarded: str  #: the same without the forwarder
+
+
+def free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
+@contextlib.contextmanager
+def process(log: Path, *argv: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a Python program until the block ends; its output goes to ``log``."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("PORTICO_")}
+    with log.open("wb") as output:
+        running = subprocess.Popen(
+            [sys.executable, *argv], stdout=output, stderr=subprocess.STDOUT, env=inherited | environment
+        )
+        try:
+            yield running
+        finally:
+            running.terminate()
+            try:
+                running.wait(STOP_SECONDS)
+            finally:
+                running.kill()
+
+
+def until(condition, *, running: subprocess.Popen[bytes], log: Path):
+    """Return what ``condition`` returns as soon as it is true."""
+    deadline = time.monotonic() + START_SECONDS
+    while not (found := condition()):
+        assert running.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.05)
+    return found
+
+
+@contextlib.contextmanager
+def everything_server(directory: Path) -> Iterator[str]:
+    """Run the fixtures' server; gives its URL."""
+    [port] = free_ports(1)
+    log = directory / "everything.log"
+    with process(log, str(HERE / "everything_server.py"), "--port", str(port)) as running:
+        until(lambda: _listens(port), running=running, log=log)
+        yield f"http://127.0.0.1:{port}/mcp"
+
+
+@contextlib.contextmanager
+def portico(directory: Path, endpoint: str) -> Iterator[Portico]:
+    """Run Portico behind the forwarder, in front of the server at ``endpoint``."""
+    public, listen = free_ports(2)
+    public_url = f"http://127.0.0.1:{public}"
+    config = _configure(directory, document(public_url, listen, endpoint))
+    log, forwarded = directory / "portico.log", directory / "forwarder.log"
+    with (
+        process(log, "-m", "portico", "serve", "--config", str(config)) as serving,
+        httpx2.Client(base_url=f"http://127.0.0.1:{listen}", timeout=30, trust_env=False) as http,
+    ):
+        until(lambda: _ready(http), running=serving, log=log)
+        tokens = {form: _token(http, path) for form, path in ISSUERS.items()}
+        resources = {form: _audience(token) for form, token in tokens.items()}
+        target, token = f"{resources['path']}/{TARGET}", tokens["path"]
+        until(lambda: _tools(http, target, token), running=serving, log=log)
+        ports = ("--listen", str(public), "--to", str(listen))
+        with process(forwarded, str(HERE / "forwarder.py"), *ports, CONFORMANCE_TOKEN=token) as forwarding:
+            until(lambda: _listens(public), running=forwarding, log=forwarded)
+            issuers = {form: public_url + path for form, path in ISSUERS.items()}
+            behind = target.replace(str(public), str(listen))
+            yield Portico(issuers=issuers, resources=resources, target=target, unforwarded=behind)
+
+
+def document(public_url: str, listen: int, endpoint: str) -> dict[str, object]:
+    """Return the configuration: an issuer of each form, each with a gateway; the first has the target."""
+    target = {
+        "name": TARGET,
+        "targetConfiguration": {"mcp": {"mcpServer": {"endpoint": endpoint}}},
+        "x-portico": {"allowPrivateAddresses": True},
+    }
+    return {
+        "listen": f"127.0.0.1:{listen}",
+        "public_url": public_url,
+        "issuers": [_issuer("main"), _issuer("root")],
+        "gateways": [
+            _gateway("conformance", public_url + ISSUERS["path"]) | {"targets": [target]},
+            _gateway("at-the-origin", public_url + ISSUERS["root"]),
+        ],
+    }
+
+
+def _issuer(name: str) -> dict[str, object]:
+    return {
+        "name": name,
+        "accessTokenSeconds": 3600,
+        "scopes": [SCOPE],
+        "users": [{"name": PERSON, "password": PASSWORD}],
+        "clients": [
+            {"name": MACHINE, "secret": SECRET, "scopes": [SCOPE]},
+            {"clientId": PUBLIC_CLIENT, "redirectUris": ["http://127.0.0.1/callback"]},
+        ],
+    }
+
+
+def _gateway(name: str, issuer: str) -> dict[str, object]:
+    return {
+        "name": name,
+        "protocolType": "MCP",
+        "protocolConfiguration": {
+            "mcp": {
+                "sessionConfiguration": {"sessionTimeoutInSeconds": 3600},
+                "streamingConfiguration": {"enableResponseStreaming": True},
+            }
+        },
+        "authorizerType": "CUSTOM_JWT",
+        "authorizerConfiguration": {
+            "customJWTAuthorizer": {
+                "discoveryUrl": f"{issuer}/.well-known/openid-configuration",
+                "allowedScopes": [SCOPE],
+            }
+        },
+    }
+
+
+def _configure(directory: Path, content: dict[str, object]) -> Path:
+    keyring = directory / "data" / "keyring"
+    keyring.parent.mkdir()
+    keyring.write_text(generate_line("k1") + "\n")
+    keyring.chmod(0o600)
+    config = directory / "portico.yaml"
+    config.write_text(yaml.safe_dump(content))
+    return config
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
+        return True
+    return False
+
+
+def _ready(http: httpx2.Client) -> bool:
+    with contextlib.suppress(httpx2.HTTPError):
+        return http.get("/readyz").status_code == 200
+    return False
+
+
+def _token(http: httpx2.Client, issuer: str) -> str:
+    """Return a machine's token for the only gateway that trusts the issuer at this path."""
+    form = {"grant_type": "client_credentials", "scope": SCOPE}
+    answer = http.post(f"{issuer}/token", data=form, auth=(MACHINE, SECRET))
+    assert answer.status_code == 200, answer.text
+    return answer.json()["access_token"]
+
+
+def _audience(token: str) -> str:
+    payload = token.split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["aud"]
+
+
+def _tools(http: httpx2.Client, target: str, token: str) -> bool:
+    """Say whether the target's tools are there."""
+    meta = {f"{META}protocolVersion": "2026-07-28", f"{META}clientCapabilities": {}}
+    answer = http.post(
+        urlsplit(target).path,
+        json={"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": meta}},
+        headers={
+            "authorization": f"Bearer {token}",
+            "accept": "application/json, text/event-stream",
+            "mcp-protocol-version": "2026-07-28",
+            "mcp-method": "tools/list",
+        },
+    )
+    return answer.status_code == 200 and bool(answer.json()["result"]["tools"])
