@@ -58,8 +58,8 @@ def keyring():
 
 
 @pytest.fixture
-def url(tmp_path):
-    return f"sqlite:///{tmp_path}/portico.db"
+def url(database_url):
+    return database_url
 
 
 @pytest.fixture

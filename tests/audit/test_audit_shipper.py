@@ -1,5 +1,4 @@
 import asyncio
-import sqlite3
 
 import pytest
 
@@ -12,6 +11,7 @@ from portico.crypto.keyring import Keyring
 from portico.model.errors import Conflict, StorageUnavailable
 from portico.storage import audit
 from portico.storage.engine import Database
+from support.outage import writes_locked
 
 
 @pytest.fixture
@@ -102,14 +102,12 @@ async def test_with_the_database_away_nothing_is_lost_and_all_arrives_when_it_is
     monkeypatch.setattr(module, "INTERVAL", 0.02)
     journal.append(make_call(1))
     await ship_all(shipper)
-    other = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
-    other.execute("BEGIN EXCLUSIVE")
-    journal.append(make_call(2))
-    with pytest.raises(StorageUnavailable):
-        await shipper.ship()
-    running = asyncio.create_task(shipper.run())
-    journal.append(make_call(3))
-    other.close()
+    async with writes_locked(url):
+        journal.append(make_call(2))
+        with pytest.raises(StorageUnavailable):
+            await shipper.ship()
+        running = asyncio.create_task(shipper.run())
+        journal.append(make_call(3))
     async with asyncio.timeout(20):
         while len(await stored(database, journal.writer)) < 3:
             await asyncio.sleep(0.02)
@@ -219,11 +217,8 @@ async def test_closing_ships_what_is_left_and_signs_it_as_closed(
 
 async def test_closing_without_a_database_gives_up_in_time(shipper, journal, database, url, make_call):
     journal.append(make_call())
-    other = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
-    other.execute("BEGIN EXCLUSIVE")
-    async with asyncio.timeout(module.CLOSE_TIMEOUT + 2):
+    async with writes_locked(url), asyncio.timeout(module.CLOSE_TIMEOUT + 2):
         await shipper.close()
-    other.close()
     assert await stored(database, journal.writer) == []
 
 
@@ -284,3 +279,22 @@ async def test_shipping_goes_on_in_a_new_process_after_the_database_was_opened_a
     await ship_all(Shipper(directory, other, keyring))
     await other.aclose()
     assert len(await stored(database, journal.writer)) == 2
+
+
+async def test_what_a_caller_chose_as_a_name_cannot_stop_the_shipping(
+    shipper, journal, database, directory, keyring, make_call
+):
+    journal.append(make_call(1, tool="a\0b", user="u\0" * 400, target="t" * 256))
+    journal.append(make_call(2))
+    await ship_all(shipper)
+    odd, _ = await stored(database, journal.writer)
+    assert (odd.tool, len(odd.target)) == ("a\N{REPLACEMENT CHARACTER}b", 100)
+    assert (await verify(database, keyring, directory=directory)).intact
+
+
+def test_the_columns_take_what_is_searched_for():
+    from portico.audit.record import SEARCHED
+    from portico.storage.schema import audit_records
+
+    widths = {name: audit_records.c[name].type.length for name in SEARCHED}
+    assert widths == dict(SEARCHED)

@@ -14,10 +14,9 @@ PUBLIC_URL = "https://portico.example"
 
 
 @pytest.fixture
-async def database(tmp_path):
-    url = f"sqlite:///{tmp_path}/portico.db"
-    await migrate(url)
-    opened = await Database.open(url)
+async def database(database_url):
+    await migrate(database_url)
+    opened = await Database.open(database_url)
     yield opened
     await opened.aclose()
 

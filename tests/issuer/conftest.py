@@ -1,7 +1,6 @@
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,14 +14,19 @@ WorldMaker = Callable[..., Any]
 
 
 @pytest.fixture
-async def make_world(tmp_path: Path) -> AsyncIterator[WorldMaker]:
+def database_kind() -> str:
+    """Modules whose tests contend for something override it, and run on both databases."""
+    return "sqlite"
+
+
+@pytest.fixture
+async def make_world(database_url: str) -> AsyncIterator[WorldMaker]:
     opened: list[Database] = []
 
     @asynccontextmanager
     async def make(**more: Any) -> AsyncIterator[World]:
-        url = f"sqlite:///{tmp_path / 'portico.db'}"
-        await migrate(url)
-        database = await Database.open(url)
+        await migrate(database_url)
+        database = await Database.open(database_url)
         opened.append(database)
         world = World(database=database, keyring=Keyring({"k1": os.urandom(32)}), clock=Clock(), **more)
         await world.settle(scopes=["mcp/invoke", "mcp/read"])

@@ -4,6 +4,11 @@ import pytest
 from issuer_world import REDIRECT, Browser, Form, World, answer
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_kind(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
 @pytest.mark.case("G01", "F14", "T1")
 async def test_a_living_login_never_skips_consent(world: World, client_id: str):
     browser = Browser(world)

@@ -7,6 +7,11 @@ from joserfc import jws
 AUTH = ("robot", MACHINE_SECRET)
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_kind(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
 def claims(token: str) -> dict:
     import json
 

@@ -7,6 +7,11 @@ from test_issuer_tokens import revoked_grants
 from portico.authorizer.revocations import Revocations
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_kind(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
 async def give_back(world: World, token: str, *, auth: tuple[str, str] | None = None, **form: str):
     async with world.http() as http:
         return await http.post("/i/main/revoke", data={"token": token, **form}, auth=auth)

@@ -4,8 +4,15 @@ import asyncio
 
 import pytest
 from issuer_world import MACHINE_SECRET, PASSWORD_HASH, REDIRECT, START, World
+from sqlalchemy import select
 
 from portico.storage import clients, counters, grants, refresh_tokens, revocations, users
+from portico.storage.schema import metadata
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_kind(request: pytest.FixtureRequest) -> str:
+    return request.param
 
 
 async def revoked_grants(world: World) -> list[str]:
@@ -130,6 +137,9 @@ async def test_no_code_and_no_token_lies_in_the_database(world: World, client_id
     issued = (await world.redeem(client_id, code)).json()
     second = (await world.refresh(client_id, issued["refresh_token"])).json()
     raw = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    async with world.database.read() as conn:
+        for table in metadata.sorted_tables:
+            raw += repr((await conn.execute(select(table))).all()).encode()
     assert client_id.encode() in raw
     for secret in (code, issued["access_token"], issued["refresh_token"], second["refresh_token"]):
         assert secret.encode() not in raw

@@ -35,7 +35,6 @@ PR_SET_PDEATHSIG = 1
 
 SETTINGS = {
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
     "shared_buffers": "32MB",
     "max_connections": "200",
@@ -115,7 +114,7 @@ class PostgresServer:
                 stdout=log,
                 stderr=log,
                 cwd=self.directory,
-                preexec_fn=_dies_with_us,
+                preexec_fn=_dies_with_us,  # noqa: PLW1509 - one C call, before any thread could matter
                 start_new_session=True,
                 **as_user,
             )
@@ -156,6 +155,17 @@ class PostgresServer:
             await conn.execute(statement)
         finally:
             await conn.close()
+
+    async def speak_tls(self, file):
+        """Serve TLS too, with the certificate and the key of ``file``."""
+        installed = self.directory / "server.pem"
+        shutil.copy(file, installed)
+        if user := ordinary_user():
+            shutil.chown(installed, user)
+        installed.chmod(0o600)
+        for setting in (f"ssl_cert_file = '{installed}'", f"ssl_key_file = '{installed}'", "ssl = on"):
+            await self.run(f"ALTER SYSTEM SET {setting}")
+        await self.run("SELECT pg_reload_conf()")
 
     async def create(self, *, migrated):
         """Make a database and return its name."""
@@ -215,3 +225,11 @@ async def empty_postgres_url(postgres):
 def database_kind(request):
     """Ask for it, and a test runs on both databases."""
     return request.param
+
+
+@pytest.fixture
+def database_url(database_kind, tmp_path, request):
+    """A database of the kind that the test asks for, to be migrated by whoever opens it."""
+    if database_kind == "sqlite":
+        return f"sqlite:///{tmp_path / 'portico.db'}"
+    return request.getfixturevalue("postgres_url")

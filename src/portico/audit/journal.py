@@ -67,7 +67,7 @@ class Journal:
         self._segment_size = self._total = self._sequence = 0
         self._refused_until = 0.0
         try:
-            self._lock = _lock(directory)
+            self._lock = lock_directory(directory)
             self.writer = read_writer(directory) or _name_writer(directory, writer)
             self._open_chain()
         except OSError as error:
@@ -193,8 +193,16 @@ class Journal:
         self.append(TornRecord(time=self._clock(), size=len(torn), sha256=hashlib.sha256(torn).hexdigest()))
 
 
-def _lock(directory: Path) -> int:
-    """Take the directory for this process; the kernel gives it back when the process ends, however it ends."""
+def lock_directory(directory: Path) -> int:
+    """Take the directory for this process; the kernel gives it back when the process ends, however it ends.
+
+    Returns:
+        The descriptor that holds it; whoever closes it gives it back.
+
+    Raises:
+        ConfigError: another process has it.
+        OSError: it cannot be made or written to.
+    """
     directory.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
     opened = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
     try:

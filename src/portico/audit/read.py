@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from portico.audit.record import SEARCHED, CallRecord, decode_record
-from portico.audit.segments import lines_after, read_writer
+from portico.audit.record import CallRecord, decode_record, searched
+from portico.audit.segments import journal_directories, lines_after, read_writer
 from portico.storage import audit
 from portico.storage.audit import Filters
 from portico.storage.engine import Database
@@ -26,13 +26,15 @@ async def list_records(
 ) -> list[Entry]:
     """Return the newest calls that match, newest first.
 
-    With the journal's ``directory`` nothing that was recorded is missing, shipped or not, whether its process lives,
+    With the ``directory`` of the data directory's journals nothing that was recorded is missing, shipped or not, whether its process lives,
     ended or was killed. Needs no lock and changes nothing.
 
     Raises:
         StorageUnavailable: the database cannot be read.
     """
-    unshipped = [] if directory is None else await _unshipped(database, directory, filters, limit)
+    unshipped: list[Entry] = []
+    for journal in [] if directory is None else journal_directories(directory):
+        unshipped += await _unshipped(database, journal, filters, limit)
     # The database comes second: what is shipped between the two looks is seen twice, not never.
     async with database.read() as conn:
         rows = await audit.list_records(conn, filters, limit=limit)
@@ -65,7 +67,7 @@ def _matches(record: CallRecord, filters: Filters) -> bool:
         return False
     if filters.until is not None and record.time >= filters.until:
         return False
-    return all(not (wanted := getattr(filters, name)) or getattr(record, name) == wanted for name in SEARCHED)
+    return all(not (wanted := getattr(filters, name)) or value == wanted for name, value in searched(record).items())
 
 
 def _newest(entries: Iterator[Entry], limit: int) -> list[Entry]:

@@ -5,6 +5,7 @@ is :func:`genesis` of its writer, so that a chain cannot be passed off as anothe
 """
 
 import hashlib
+from collections.abc import Mapping
 from typing import Final, Literal
 
 import msgspec
@@ -46,6 +47,7 @@ class TornRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", t
 
 
 Record = CallRecord | TornRecord
+Searched = Literal["outcome", "gateway", "target", "tool", "user", "client"]
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -105,12 +107,26 @@ def _cut(record: Record) -> Record:
     return msgspec.structs.replace(record, **texts)
 
 
-#: Fields of a call that are searched for; columns of the database bear the same names.
-SEARCHED: Final[tuple[Literal["outcome", "gateway", "target", "tool", "user", "client"], ...]] = (
-    "outcome",
-    "gateway",
-    "target",
-    "tool",
-    "user",
-    "client",
-)
+#: Fields of a call that are searched for; columns of the database bear the same names. With each, the characters that
+#: its column takes.
+SEARCHED: Final[Mapping[Searched, int | None]] = {
+    "outcome": 20,
+    "gateway": 120,
+    "target": 100,
+    "tool": None,
+    "user": None,
+    "client": None,
+}
+
+
+def searched(record: Record) -> dict[Searched, str]:
+    """Return what the columns hold that are searched; all empty for what is no call.
+
+    PostgreSQL stores no NUL and nothing longer than its column. Tool names and subjects are what others chose: one such
+    record must not stop the shipping of all.
+    """
+    if not isinstance(record, CallRecord):
+        return dict.fromkeys(SEARCHED, "")
+    return {
+        name: getattr(record, name).replace("\0", "\N{REPLACEMENT CHARACTER}")[:most] for name, most in SEARCHED.items()
+    }

@@ -3,6 +3,9 @@
 ``writer`` holds the writer's id, ``lock`` is held by the process that writes, ``<first sequence>.jsonl`` are the
 segments, ``torn-<sequence>`` are unfinished lines that were set aside. Readers need no lock: lines are only appended,
 and segments disappear only after they were shipped.
+
+A data directory has one journal for a process that serves alone, and for several workers one in each of the numbered
+directories below it; whoever reads is given the upper directory and sees them all.
 """
 
 from collections.abc import Iterator
@@ -42,6 +45,13 @@ def read_writer(directory: Path) -> str | None:
         return (directory / WRITER_FILE).read_text().strip() or None
     except FileNotFoundError:
         return None
+
+
+def journal_directories(root: Path) -> list[Path]:
+    """Return the directories at and below ``root`` that hold a journal: its own, and those of numbered workers."""
+    numbered = [path for path in root.glob("*") if path.name.isdecimal() and path.is_dir()]
+    found = [root, *sorted(numbered, key=lambda path: int(path.name))]
+    return [directory for directory in found if read_writer(directory) is not None]
 
 
 def segment_path(directory: Path, first: int) -> Path:

@@ -15,10 +15,10 @@ from typing import Final
 import structlog
 
 from portico.audit.heads import sign_head
-from portico.audit.record import SEARCHED, CallRecord, Link, decode_link, decode_record, digest, genesis
+from portico.audit.record import Link, decode_link, decode_record, digest, genesis, searched
 from portico.audit.segments import Line, Segment, list_segments, read_lines, read_writer
 from portico.crypto.keyring import Keyring
-from portico.model.errors import Conflict, Unavailable
+from portico.model.errors import Conflict, InputError, Unavailable
 from portico.storage import audit
 from portico.storage.audit import AuditRecordRow
 from portico.storage.engine import Database
@@ -76,7 +76,7 @@ class Shipper:
                 if self._clock() - self._signed_at >= HEAD_INTERVAL:
                     await self.sign()
                 failures = 0
-            except (Unavailable, Conflict, OSError) as error:
+            except (Unavailable, Conflict, InputError, OSError) as error:
                 failures += 1
                 delay = min(MAX_BACKOFF, INTERVAL * 2 ** min(failures, 10))
                 self._log.warning("audit_shipping_failed", reason=str(error), retry_in=delay)
@@ -152,7 +152,7 @@ class Shipper:
                 while await self.ship():
                     pass
                 await self.sign(closed=True)
-        except (Unavailable, Conflict, OSError) as error:  # TimeoutError is an OSError
+        except (Unavailable, Conflict, InputError, OSError) as error:  # TimeoutError is an OSError
             self._log.warning("audit_left_to_ship", reason=type(error).__name__)
 
     def _writer(self) -> str:
@@ -200,9 +200,13 @@ def _row(writer: str, line: bytes) -> AuditRecordRow | None:
     link, record = decode_link(line), decode_record(line)
     if link is None or record is None:
         return None
-    searched = {name: getattr(record, name) for name in SEARCHED} if isinstance(record, CallRecord) else {}
     return AuditRecordRow(
-        writer=writer, sequence=link.seq, time=record.time, hash=digest(line), line=line.decode(), **searched
+        writer=writer,
+        sequence=link.seq,
+        time=record.time,
+        hash=digest(line),
+        line=line.decode(),
+        **searched(record),
     )
 
 

@@ -13,8 +13,8 @@ from typing import Final, Literal
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from portico.audit.heads import is_genuine
-from portico.audit.record import SEARCHED, CallRecord, TornRecord, decode_link, decode_record, digest, genesis
-from portico.audit.segments import Segment, lines_after, list_segments, read_writer
+from portico.audit.record import TornRecord, decode_link, decode_record, digest, genesis, searched
+from portico.audit.segments import Segment, journal_directories, lines_after, list_segments, read_writer
 from portico.crypto.keyring import Keyring
 from portico.storage import audit
 from portico.storage.audit import AuditHeadRow, AuditRecordRow
@@ -60,42 +60,49 @@ class Report:
 
 
 async def verify(database: Database, keyring: Keyring, *, directory: Path | None = None) -> Report:
-    """Check every writer's chain in the database, and the local journal's lines where they go on.
+    """Check every writer's chain in the database, and the lines of the journals in ``directory`` where they go on.
 
     Raises:
         StorageUnavailable: the database cannot be read.
     """
     while True:
-        before = _first_segment(directory)
+        before = _first_segments(directory)
         report = await _verify(database, keyring, directory)
-        if _first_segment(directory) == before:
+        if _first_segments(directory) == before:
             return report
         # What was shipped and deleted meanwhile would look like a gap: look again.
 
 
 async def _verify(database: Database, keyring: Keyring, directory: Path | None) -> Report:
-    local = None if directory is None else read_writer(directory)
+    local = _journals(directory)
     async with database.read() as conn:  # one transaction: heads and lines of the same moment
-        writers = set(await audit.writers(conn)) | ({local} if local else set[str]())
+        writers = set(await audit.writers(conn)) | local.keys()
         reports: list[WriterReport] = []
         for writer in sorted(writers):
             chain = _Chain(writer=writer, heads={head.sequence: head for head in await audit.heads(conn, writer)})
             chain.check_signatures(keyring)
             last = await audit.last_record(conn, writer)
             shipped = 0 if last is None else last.sequence
-            if directory is not None and writer == local:
-                chain.here = _shipped_lines(directory, shipped)
+            journal = local.get(writer)
+            if journal is not None:
+                chain.here = _shipped_lines(journal, shipped)
             async for row in _rows(conn, writer):
                 chain.check_row(row)
-            if directory is not None and writer == local:
-                chain.check_journal(directory, shipped)
+            if journal is not None:
+                chain.check_journal(journal, shipped)
             chain.check_tail()
             reports.append(chain.report())
     return Report(writers=tuple(reports))
 
 
-def _first_segment(directory: Path | None) -> Segment | None:
-    return next(iter(list_segments(directory)), None) if directory is not None else None
+def _journals(directory: Path | None) -> dict[str, Path]:
+    """Return the journals of this machine, by writer."""
+    found = [] if directory is None else journal_directories(directory)
+    return {writer: journal for journal in found if (writer := read_writer(journal)) is not None}
+
+
+def _first_segments(directory: Path | None) -> list[Segment]:
+    return [segment for journal in _journals(directory).values() for segment in list_segments(journal)[:1]]
 
 
 def _shipped_lines(directory: Path, shipped: int) -> dict[int, str]:
@@ -200,5 +207,4 @@ def _agrees(row: AuditRecordRow) -> bool:
     record = decode_record(row.line)
     if record is None or record.time != row.time:
         return False
-    is_call = isinstance(record, CallRecord)
-    return all(getattr(row, name) == (getattr(record, name) if is_call else "") for name in SEARCHED)
+    return all(getattr(row, name) == value for name, value in searched(record).items())

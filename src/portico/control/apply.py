@@ -2,13 +2,17 @@
 
 What the file managed before and no longer declares is removed, with the revocations that belong to it. What others
 manage (the API, the command line) is never touched; a name that they hold is a fault. Passwords are hashed before the
-transaction: a write lock is not held for 150 ms.
+transaction: a write lock is not held for 150 ms. When another replica has applied the same file meanwhile its hashes
+stand, and are judged anew: a second salt of the same password must not log everybody out again.
 """
 
 import asyncio
 import os
 import time
 from collections.abc import Callable
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from portico.control.apply_directory import DirectoryStep, PasswordHashes
 from portico.control.apply_gateways import GatewayStep
@@ -16,9 +20,11 @@ from portico.control.declarations import Declarations, UserDeclaration
 from portico.control.secrets import Random
 from portico.crypto.keyring import Keyring
 from portico.crypto.passwords import hash_password, verify_password
-from portico.model.errors import ConfigError
+from portico.model.errors import ConfigError, StorageUnavailable
 from portico.storage import users
 from portico.storage.engine import Database
+
+ATTEMPTS: Final = 5  #: to find the same passwords in storage before and after hashing
 
 
 class Applier:
@@ -45,9 +51,19 @@ class Applier:
             ConfigError: every name that somebody else manages.
             StorageUnavailable: nothing was written.
         """
-        hashes = await self._password_hashes(declared)
+        for _ in range(ATTEMPTS):
+            stored = await self._stored_hashes(declared)
+            hashes = await self._password_hashes(declared, stored)
+            if await self._write(declared, stored, hashes):
+                return
+        raise StorageUnavailable("Others are changing the same users; try again.", detail=f"{ATTEMPTS} attempts")
+
+    async def _write(self, declared: Declarations, stored: PasswordHashes, hashes: PasswordHashes) -> bool:
+        """Write everything, unless other hashes are stored by now than those that the new ones were judged by."""
         now = int(self._clock())
         async with self._database.write() as conn:
+            if await _password_hashes_of(conn, declared) != stored:
+                return False
             directory = DirectoryStep(conn, ground=declared.ground, hashes=hashes, now=now, random=self._random)
             await directory.run(declared.issuers, self._keyring)
             gateways = GatewayStep(conn, now=now, random=self._random)
@@ -55,11 +71,14 @@ class Applier:
             faults = directory.faults + gateways.faults
             if faults:
                 raise ConfigError(faults)  # rolls the transaction back
+        return True
 
-    async def _password_hashes(self, declared: Declarations) -> PasswordHashes:
-        """Return the hash to store per (issuer, user): the stored one wherever it fits the declared password."""
+    async def _stored_hashes(self, declared: Declarations) -> PasswordHashes:
         async with self._database.read() as conn:
-            stored = {(row.issuer, row.name): row.password_hash for row in await users.list_all(conn)}
+            return await _password_hashes_of(conn, declared)
+
+    async def _password_hashes(self, declared: Declarations, stored: PasswordHashes) -> PasswordHashes:
+        """Return the hash to store per (issuer, user): the stored one wherever it fits the declared password."""
         checked: dict[tuple[str, str], tuple[UserDeclaration, str]] = {}
         for issuer in declared.issuers:
             for user in issuer.users:
@@ -79,3 +98,10 @@ class Applier:
             if await asyncio.to_thread(verify_password, stored, password):
                 return stored
         return await asyncio.to_thread(hash_password, password)
+
+
+async def _password_hashes_of(conn: AsyncConnection, declared: Declarations) -> PasswordHashes:
+    """Return the stored hashes of the declared users, by (issuer, user)."""
+    names = {(issuer.name, user.name) for issuer in declared.issuers for user in issuer.users}
+    stored = {(row.issuer, row.name): row.password_hash for row in await users.list_all(conn)}
+    return {key: stored[key] for key in names & stored.keys()}

@@ -98,7 +98,7 @@ class Database:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._engine.dispose()
+        await self._backend.aclose()
 
     async def _begin(self, stack: AsyncExitStack, mode: Mode) -> AsyncConnection:
         stack.enter_context(translated())

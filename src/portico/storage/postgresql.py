@@ -11,7 +11,8 @@ Every wait ends: for a connection, for a lock, for a statement, and on the serve
 within a transaction.
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Generator, Mapping
 from typing import Any, Final
 
 from sqlalchemy import event, exc
@@ -26,7 +27,9 @@ CONNECT_TIMEOUT: Final = 3.0  #: seconds to connect and log in
 LOCK_TIMEOUT: Final = 2.0  #: seconds that a statement waits for a lock
 STATEMENT_TIMEOUT: Final = 10.0  #: seconds that a statement may run, as the server counts
 ANSWER_TIMEOUT: Final = 12.0  #: seconds until a server that does not answer at all is given up
-IDLE_TIMEOUT: Final = 10.0  #: seconds without a statement until the server ends a transaction with its locks
+CLOSE_TIMEOUT: Final = 2.0  #: seconds to take leave of the server
+IDLE_TIMEOUT: Final = 10.0  #: seconds without a statement until the server ends a transaction that holds the lock
+READ_IDLE_TIMEOUT: Final = 300.0  #: likewise of one that only reads; it is in nobody's way
 POOL_SIZE: Final = 10  #: connections of a process
 LEAST_VERSION: Final = 130_000  #: PostgreSQL 13
 
@@ -39,10 +42,7 @@ _ISOLATION: Final[Mapping[Mode, Mapping[str, Any]]] = {
     "write": {"isolation_level": "READ COMMITTED", "postgresql_readonly": False},
     "shared": {"isolation_level": "READ COMMITTED", "postgresql_readonly": False},
 }
-_LOCKS: Final[Mapping[Mode, str]] = {
-    "write": f"SELECT pg_advisory_xact_lock({WRITE_LOCK})",
-    "shared": f"SELECT pg_advisory_xact_lock_shared({WRITE_LOCK})",
-}
+_LOCKS: Final[Mapping[Mode, str]] = {"write": "pg_advisory_xact_lock", "shared": "pg_advisory_xact_lock_shared"}
 
 #: Classes of SQLSTATE (PostgreSQL appendix A) that say: not now. Connection, rolled back (deadlock, serialization),
 #: resources, prerequisites (lock, still starting), operator (shutdown, timeout), system, damaged.
@@ -80,7 +80,9 @@ class Postgres:
             pool_timeout=START_TIMEOUT,
             hide_parameters=True,
         )
+        self._in_a_hurry = False
         event.listen(self.engine.sync_engine, "checkout", _refuse_dead)
+        event.listen(self.engine.sync_engine, "close", self._closes)
         event.listen(self.engine.sync_engine, "handle_error", _judge)
 
     def options(self, mode: Mode) -> Mapping[str, Any]:
@@ -91,7 +93,8 @@ class Postgres:
         """Take the lock of a transaction that has begun, before it has seen anything."""
         lock = _LOCKS.get(mode)
         if lock is not None:
-            await conn.exec_driver_sql(lock)
+            idle = f"set_config('idle_in_transaction_session_timeout', '{IDLE_TIMEOUT * 1000:.0f}', true)"
+            await conn.exec_driver_sql(f"SELECT {idle}, {lock}({WRITE_LOCK})")
 
     async def prepare(self) -> None:
         """Make the first connection.
@@ -116,6 +119,19 @@ class Postgres:
         if settings.server_encoding != "UTF8":
             message = "is not encoded in UTF-8; make it with: createdb --encoding=UTF8 --template=template0"
             raise ConfigError([Fault(path="database", message=message)])
+
+    async def aclose(self) -> None:
+        """Close every connection, without waiting for a server that does not answer."""
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self.engine.dispose()
+        except TimeoutError:
+            self._in_a_hurry = True
+            await self.engine.dispose()
+
+    def _closes(self, connection: Any, _record: object) -> None:
+        if self._in_a_hurry:
+            connection.driver_connection.terminate()
 
 
 def sqlstate_of(error: BaseException) -> str:
@@ -151,7 +167,7 @@ def _server_settings(*, statement: float, lock: float) -> dict[str, str]:
         "application_name": "portico",
         "statement_timeout": f"{statement * 1000:.0f}",
         "lock_timeout": f"{lock * 1000:.0f}",
-        "idle_in_transaction_session_timeout": f"{IDLE_TIMEOUT * 1000:.0f}",
+        "idle_in_transaction_session_timeout": f"{READ_IDLE_TIMEOUT * 1000:.0f}",
         "jit": "off",  # every statement is short
     }
 
@@ -165,14 +181,26 @@ def _refuse_dead(connection: Any, _record: object, _proxy: object) -> None:
 def _judge(context: ExceptionContext) -> StorageUnavailable | None:
     """Take values out of errors, and notice what the dialect does not: silence, and a server that became a standby."""
     original = context.original_exception
-    error: BaseException | None = original
-    while error is not None:
-        if hasattr(error, "detail"):
-            setattr(error, "detail", None)  # noqa: B010 - drivers' errors have no common type; "Key (hash)=(...) exists"
-        error = error.__cause__
+    for error in (context.sqlalchemy_exception, *_chain(original)):
+        if error is not None:
+            _forget_values(error, texts=sqlstate_of(original).startswith(_DATA_CLASS))
     if isinstance(original, OSError):  # TimeoutError among them; what the connection is in the middle of, nobody knows
         context.is_disconnect = True
         return StorageUnavailable(_BUSY, detail=f"{type(original).__name__}: {original}")
     if sqlstate_of(original) == _READ_ONLY:
         context.is_disconnect = True
     return None
+
+
+def _chain(error: BaseException | None) -> Generator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _forget_values(error: BaseException, *, texts: bool) -> None:
+    """Leave no value in an error: a detail quotes keys ("Key (code_hash)=(...) exists"), a text what did not fit."""
+    if isinstance(getattr(error, "detail", None), str):  # SQLAlchemy's own errors have a list of that name
+        setattr(error, "detail", None)  # noqa: B010 - the errors of driver and dialect have no common type
+    if texts:
+        error.args = ("a value does not fit",)

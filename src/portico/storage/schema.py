@@ -2,7 +2,8 @@
 
 ``counters`` is how replicas learn of changes: whoever changes something bumps the counter of its scope in the
 same transaction, readers compare all counters in one statement (design 3.2). Scopes: ``gateway/<id>``,
-``issuer/<name>`` (settings, keys) and ``revocations``.
+``issuer/<name>`` (settings, keys), ``revocations``, ``sessions`` (legacy sessions that ended before their time) and
+``replicas``.
 """
 
 from typing import Final
@@ -221,6 +222,25 @@ jobs = Table(
     Column("attempts", Integer, nullable=False, default=0),
     Column("last_error", Text, nullable=False, default=""),
     UniqueConstraint("kind", "key"),
+)
+
+replicas = Table(
+    "replicas",
+    metadata,
+    Column("id", String(64), primary_key=True),  # of one process from its start to its end
+    Column("url", String(2048), nullable=False),  # where other replicas reach it
+    Column("started_at", Float, nullable=False),
+    Column("seen_at", Float, nullable=False),
+)
+
+# Legacy sessions that ended before their time.
+ended_sessions = Table(
+    "ended_sessions",
+    metadata,
+    Column("number", String(64), primary_key=True),
+    Column("sequence", BigInteger, nullable=False),  # the value of the counter ``sessions`` when it ended
+    Column("expires_at", BigInteger, nullable=False),  # when it would have ended by itself
+    Index(None, "sequence"),
 )
 
 audit_records = Table(

@@ -69,6 +69,10 @@ class Sqlite:
         """Return what a connection must know before its transaction begins."""
         return {_MODE: mode}
 
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
     async def begun(self, conn: AsyncConnection, mode: Mode) -> None:
         """Take the locks of a transaction that has begun: ``BEGIN IMMEDIATE`` has taken the only one."""
 

@@ -35,3 +35,7 @@ class Backend(Protocol):
     async def prepare(self) -> None:
         """Make the first connection and find out whether this database can be used."""
         ...
+
+    async def aclose(self) -> None:
+        """Close every connection, in bounded time."""
+        ...
