@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar, cast
@@ -76,7 +76,7 @@ class ProcessSettings:
     admin_listen: Listen | None
     public_url: str  #: origin, without a slash at its end
     data_dir: Path
-    database: str  #: URL
+    database: str = field(repr=False)  #: URL; may hold a password
     keyring_file: Path
     trusted_proxies: tuple[Network, ...]
     allowed_hosts: frozenset[str]  #: complete: what ``Host`` may say, lower case, without port

@@ -18,6 +18,7 @@ from portico.net.egress import Egress
 from portico.service.keyring_file import keyring_faults
 from portico.service.process_settings import ProcessSettings, read_process_settings, unknown_key_faults
 from portico.service.yaml_text import MAX_BYTES, parse_yaml
+from portico.storage.address import address_faults
 
 DECLARED: Final = frozenset({"issuers", "gateways"})
 
@@ -88,6 +89,7 @@ def load_settings(config: Path | None, *, environ: Mapping[str, str] | None = No
     )
     faults += declared_faults
     faults += keyring_faults(process.keyring_file)
+    faults += address_faults(process.database)
     if process.default_gateway and process.default_gateway not in {gateway.name for gateway in declared.gateways}:
         faults.append(Fault(path="default_gateway", message="must be the name of a gateway of this file"))
     if faults:
