@@ -61,7 +61,9 @@ def test_an_empty_parameter_is_as_good_as_none_and_a_plus_is_a_space():
 
 
 @pytest.mark.case("C17")
-@pytest.mark.parametrize("text", [b"a=%zz", b"a=%", b"a=\xff", b"%ff=1", b"&".join([b"a=1"] * (MAX_PARAMETERS + 1))])
+@pytest.mark.parametrize(
+    "text", [b"a=%zz", b"a=%", b"a=\xff", b"%ff=1", b"a=b%00c", b"%00=1", b"&".join([b"a=1"] * (MAX_PARAMETERS + 1))]
+)
 def test_malformed_parameters_are_refused(text: bytes):
     with pytest.raises(InvalidRequest):
         Parameters.parse(text)

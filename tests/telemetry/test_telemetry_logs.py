@@ -56,6 +56,7 @@ def test_a_field_of_a_secret_name_prints_stars(lines, field):
         f"sealed v1.k1.{CANARY}",
         f"portico_{CANARY}",
         f"$argon2id$v=19$m=65536,t=3,p=4${CANARY}",
+        f"postgresql://portico:{CANARY}@db.example/portico",
     ],
 )
 def test_a_value_that_looks_like_a_secret_is_cut_out_wherever_it_stands(lines, text):

@@ -1,7 +1,11 @@
 """The two grants that a person stands behind: redeeming a code, rotating a refresh token.
 
-Both run inside the token endpoint's write transaction. What must be written although the client is refused (the end of
-a family whose token was used twice) is returned as an error, not raised, because raising rolls back.
+Both run inside the token endpoint's write transaction, which others of its kind may run beside (PostgreSQL): what a
+code or a token is used up by is one conditional statement, and whoever loses looks again at what the winner wrote.
+Users and clients stay as they were read: only a transaction that is alone changes them.
+
+What must be written although the client is refused (the end of a family whose token was used twice) is returned as an
+error, not raised, because raising rolls back.
 """
 
 from dataclasses import dataclass

@@ -23,7 +23,7 @@ class Parameters:
         """Read ``application/x-www-form-urlencoded`` text.
 
         Raises:
-            InvalidRequest: too many parameters, a malformed escape, or no UTF-8.
+            InvalidRequest: too many parameters, a malformed escape, no UTF-8, or a NUL character.
         """
         parts = [part for part in text.split(b"&", MAX_PARAMETERS + 1) if part]
         if len(parts) > MAX_PARAMETERS:
@@ -70,7 +70,10 @@ class Parameters:
 def _decode(text: bytes) -> str:
     if _MALFORMED_ESCAPE.search(text):
         raise InvalidRequest("A parameter has a malformed percent escape.")
+    value = unquote_to_bytes(text.replace(b"+", b" "))
+    if b"\0" in value:  # no name, code or URL has one, and PostgreSQL cannot even be asked for it
+        raise InvalidRequest("A parameter holds a NUL character.")
     try:
-        return unquote_to_bytes(text.replace(b"+", b" ")).decode()
+        return value.decode()
     except UnicodeDecodeError as error:
         raise InvalidRequest("A parameter is not UTF-8.") from error

@@ -26,6 +26,7 @@ _VALUES: Final = (
     re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?"),  # a JWT, cut or whole
     re.compile(r"\bv1\.[A-Za-z0-9_-]{1,32}\.[A-Za-z0-9_-]{16,}"),  # sealed by our keyring
     re.compile(r"\bportico_[A-Za-z0-9_]{0,16}[A-Za-z0-9_-]{20,}"),  # our client secrets
+    re.compile(r"(?<=://)[^\s/@:\"']{0,256}:[^\s/@\"']{1,1024}(?=@)"),  # user and password of a URL
     re.compile(r"\$argon2[a-z]{1,2}\$[A-Za-z0-9$=,+/-]+"),
 )
 _PARAMETERS = re.compile(
