@@ -66,6 +66,10 @@ class Portico:
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def database_url(self):
+        return self.document.get("database", f"sqlite:///{self.directory}/data/portico.db")
+
+    @property
     def ground(self):
         return Ground(public_url=self.url, issuers=frozenset({"main"}))
 
@@ -98,7 +102,7 @@ class Portico:
         try:
             async with httpx2.AsyncClient(base_url=self.url, timeout=30, trust_env=False, limits=limits) as self.http:
                 await self._started()
-                self.database = await Database.open(f"sqlite:///{self.directory}/data/portico.db")
+                self.database = await Database.open(self.database_url)
                 try:
                     yield self
                 finally:

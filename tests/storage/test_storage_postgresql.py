@@ -1,12 +1,9 @@
 """What only a server has: locks between processes, outages, logins, TLS."""
 
 import asyncio
-import contextlib
-import os
 import signal
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -377,28 +374,11 @@ async def test_a_transaction_whose_commit_cannot_be_sent_fails(own_server, own):
     assert await bump(own) == before + 1
 
 
-@contextlib.contextmanager
-def frozen(server):
-    """A server that takes packets and answers nothing."""
-    group = [server.process.pid, *children(server.process.pid)]
-    for pid in group:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in group:
-            os.kill(pid, signal.SIGCONT)
-
-
-def children(pid):
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
 async def test_a_server_that_does_not_answer_is_given_up_in_time(own_server, monkeypatch):
     monkeypatch.setattr(postgresql, "ANSWER_TIMEOUT", 1.0)
     quick = await Database.open(own_server.url(TEMPLATE))
     before = await bump(quick)
-    with frozen(own_server):
+    with own_server.frozen():
         started = time.monotonic()
         outcomes = await asyncio.gather(*(attempt(quick) for attempt in [works, bump] * 15), return_exceptions=True)
         assert {type(outcome) for outcome in outcomes} == {StorageUnavailable}
@@ -411,7 +391,7 @@ async def test_a_server_that_does_not_answer_is_given_up_in_time(own_server, mon
 async def test_closing_does_not_wait_for_a_server_that_does_not_answer(own_server):
     silent = await Database.open(own_server.url(TEMPLATE))
     await asyncio.gather(*(works(silent) for _ in range(4)))
-    with frozen(own_server):
+    with own_server.frozen():
         async with asyncio.timeout(BOUND):
             await silent.aclose()
 

@@ -132,6 +132,29 @@ class PostgresServer:
         self.process.wait(STOP_SECONDS)
         self.process = None
 
+    @contextmanager
+    def frozen(self):
+        """Let it take packets and answer nothing, as after a cut cable."""
+        parent = self.process.pid
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        group = [parent, *map(int, children)]
+        for pid in group:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in group:
+                os.kill(pid, signal.SIGCONT)
+
+    @contextmanager
+    def crashed(self):
+        """Let it be away as after a crash, and recover."""
+        self.stop(signal.SIGQUIT)
+        try:
+            yield
+        finally:
+            self.start()
+
     def _ready(self):
         try:
             lines = (self.directory / "data" / "postmaster.pid").read_text().split("\n")
