@@ -85,7 +85,7 @@ def tools(
         print_json([tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in found.tools])
     else:
         click.echo("\n".join(tool_text(tool) for tool in found.tools) or "No tools.")
-    _tell_unavailable(found)
+    _tell_unavailable(found, protocol)
 
 
 @click.command()
@@ -186,7 +186,13 @@ def _endpoint(url: str, access: Access, protocol: str, timeout: float) -> Endpoi
     return Endpoint(url=url, access=access, protocol=protocol, timeout=timeout)
 
 
-def _tell_unavailable(found: ListToolsResult) -> None:
-    left_out = (found.meta or {}).get(UNAVAILABLE_TARGETS)
-    if left_out:
-        click.echo(printable(f"Left out: {json.dumps(left_out, ensure_ascii=False)}"), err=True)
+def _tell_unavailable(found: ListToolsResult, protocol: str) -> None:
+    """Name the targets that are left out on stderr, beside the list and not in it."""
+    left_out = cast("object", (found.meta or {}).get(UNAVAILABLE_TARGETS))
+    if not isinstance(left_out, list) or not left_out:
+        return
+    for entry in cast("list[object]", left_out):
+        reason = cast("dict[str, object]", entry).get("reason") if isinstance(entry, dict) else entry
+        click.echo(printable(f"Left out: {reason}"), err=True)
+    other = "modern" if protocol == "legacy" else "legacy"
+    click.echo(f"To see what is left out here: --protocol {other}", err=True)
