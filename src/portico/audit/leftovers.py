@@ -6,6 +6,7 @@ them.
 
 import os
 from collections.abc import Collection
+from contextlib import ExitStack
 from pathlib import Path
 
 from portico.audit.journal import lock_directory
@@ -16,19 +17,20 @@ from portico.model.errors import ConfigError
 from portico.storage.engine import Database
 
 
-async def ship_leftovers(root: Path, database: Database, keyring: Keyring, *, used: Collection[Path]) -> None:
+async def ship_leftovers(
+    root: Path, database: Database, keyring: Keyring, *, used: Collection[Path], locked: Collection[Path] = ()
+) -> None:
     """Ship what lies in the journals at and below ``root``, except those that are ``used`` or held by a process.
 
-    What cannot be shipped now stays for the next time.
+    What cannot be shipped now stays for the next time. ``locked`` are those that the caller itself holds.
     """
     for directory in journal_directories(root):
         if directory in used:
             continue
-        try:
-            lock = lock_directory(directory)
-        except (ConfigError, OSError):
-            continue  # somebody writes it
-        try:
+        with ExitStack() as stack:
+            if directory not in locked:
+                try:
+                    stack.callback(os.close, lock_directory(directory))
+                except (ConfigError, OSError):
+                    continue  # somebody writes it
             await Shipper(directory, database, keyring).close()
-        finally:
-            os.close(lock)

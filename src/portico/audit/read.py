@@ -26,8 +26,8 @@ async def list_records(
 ) -> list[Entry]:
     """Return the newest calls that match, newest first.
 
-    With the ``directory`` of the data directory's journals nothing that was recorded is missing, shipped or not, whether its process lives,
-    ended or was killed. Needs no lock and changes nothing.
+    With the ``directory`` of the journals nothing that was recorded is missing, shipped or not, whether its process
+    lives, ended or was killed. Needs no lock and changes nothing.
 
     Raises:
         StorageUnavailable: the database cannot be read.

@@ -15,7 +15,7 @@ from portico.audit.verify import Report, verify
 from portico.cli.administration import Desk, administer, config_option
 from portico.cli.printing import json_option, moment, print_json, print_rows
 from portico.control import users
-from portico.service.wiring import JOURNAL_DIRECTORY
+from portico.service.seat import JOURNAL_DIRECTORY
 from portico.storage.audit import Filters
 
 DEFAULT_LIMIT: Final = 100

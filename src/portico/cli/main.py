@@ -15,6 +15,7 @@ EXIT_INTERRUPTED: Final = 130  #: as a shell reports SIGINT
 #: wait for the database layer nor `portico serve` for the MCP SDK.
 _COMMANDS: Final = {
     "serve": "portico.cli.serve:serve",
+    "worker": "portico.cli.serve:worker",
     "check": "portico.cli.serve:check",
     "migrate": "portico.cli.serve:migrate",
     "demo": "portico.cli.demo.command:demo",

@@ -1,6 +1,7 @@
 """``portico serve``, ``portico check`` and ``portico migrate``."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import click
@@ -9,16 +10,39 @@ import uvloop
 from portico.cli.administration import config_option
 from portico.cli.printing import json_option, print_json
 from portico.model.errors import ConfigError
+from portico.service.process_settings import KEYS, MAX_WORKERS
 from portico.service.serve import serve as run_service
+from portico.service.serve import serve_as_worker
 from portico.service.settings import load_settings
+from portico.service.supervisor import supervise
 from portico.storage.migrate import migrate as migrate_database
 
 
 @click.command()
 @config_option
-def serve(config: Path) -> None:
-    """Run Portico until it is told to stop; the configuration file is watched and applied again when it changes."""
-    uvloop.run(run_service(load_settings(config)))
+@click.option(
+    "--workers",
+    type=click.IntRange(1, MAX_WORKERS),
+    help="Serve with as many processes; the default is the setting `workers`, or 1.",
+)
+def serve(config: Path, workers: int | None) -> None:
+    """Run Portico until it is told to stop; the configuration file is watched and applied again when it changes.
+
+    SIGTERM drains, SIGHUP reads the configuration again, SIGUSR2 replaces the workers one by one.
+    """
+    if workers is not None:
+        os.environ[KEYS["workers"]] = str(workers)  # where workers, and everything that reads the file again, see it
+    settings = load_settings(config)
+    uvloop.run(run_service(settings) if settings.process.workers == 1 else supervise(settings))
+
+
+@click.command(hidden=True)
+@config_option
+@click.option("--channel", type=int, required=True, help="The descriptor of the channel to the supervisor.")
+@click.option("--number", type=int, required=True, help="The number of the journal.")
+def worker(config: Path, channel: int, number: int) -> None:
+    """Serve for a supervisor; `portico serve` starts it."""
+    uvloop.run(serve_as_worker(load_settings(config), number=number, descriptor=channel))
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""Forgetting what is over: codes, refresh tokens, grants and revocations that nothing living depends on."""
+"""Forgetting what is over: codes, refresh tokens, grants, revocations and ended sessions that nothing depends on."""
 
 import time
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import Final
 
 from portico.control.jobs import Again
 from portico.oauth.issuer_settings import MAX_ACCESS_TOKEN_SECONDS
-from portico.storage import authorization_codes, grants, jobs, refresh_tokens, revocations
+from portico.storage import authorization_codes, ended_sessions, grants, jobs, refresh_tokens, revocations
 from portico.storage.engine import Database
 from portico.storage.jobs import JobRow
 
@@ -30,6 +30,7 @@ class Pruner:
             await refresh_tokens.prune(conn, now - REMEMBERED_SECONDS)
             await grants.prune(conn, now - REMEMBERED_SECONDS)
             await revocations.prune(conn, now)
+            await ended_sessions.prune(conn, now)
         return Again(seconds=PRUNE_SECONDS)
 
 

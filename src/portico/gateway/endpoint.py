@@ -20,9 +20,11 @@ from portico.authorizer.authorizer import Authorizer
 from portico.crypto.keyring import Keyring
 from portico.gateway import rendering
 from portico.gateway.calls import ToolCalls, read_params
+from portico.gateway.cancellation import Cancellations
 from portico.gateway.methods import Methods
 from portico.gateway.recording import TOOLS_CALL, CallFacts, Recorder
 from portico.gateway.request import Reply, Request
+from portico.gateway.session_ends import SessionEnds
 from portico.gateway.sessions import Session, Sessions
 from portico.gateway.snapshot import Endpoint
 from portico.gateway.store import Live, Snapshots
@@ -76,14 +78,18 @@ class McpEndpoint:
         sessions: UpstreamSessions,
         keyring: Keyring,
         replica: str,
+        cancellations: Cancellations | None = None,
+        session_ends: SessionEnds | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """Take what serves; without ``cancellations`` and ``session_ends`` other replicas hear nothing."""
+        self._session_ends = session_ends
         self._snapshots = snapshots
         self._authorizer = authorizer
         self._upstream_sessions = sessions
         self._sessions = Sessions(keyring=keyring, replica=replica, clock=clock)
         self._recorder = Recorder(journal, clock=clock)
-        self._calls = ToolCalls(self._recorder)
+        self._calls = ToolCalls(self._recorder, cancellations or Cancellations())
         self._methods = Methods(self._sessions)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -111,6 +117,11 @@ class McpEndpoint:
         )
         with live:
             await self._answer(visit)
+
+    def session_ended(self, number: str, *, expires_at: int) -> None:
+        """Take note that a session ended at another replica."""
+        if self._sessions.remember(number, expires_at):
+            self._upstream_sessions.spawn(self._upstream_sessions.end(number))
 
     async def _answer(self, visit: _Visit) -> None:
         """Serve a request and render whatever it raises; the outermost handler of the data plane."""
@@ -192,7 +203,7 @@ class McpEndpoint:
                 await self._calls.serve(request)
                 return
             if message.method == CANCELLED and message.id is None and not request.modern:
-                self._calls.cancel(request)
+                await self._calls.cancel(request)
             reply = self._methods.answer(request)
         except PorticoError as error:
             reply = rendering.failed(error, request)
@@ -223,6 +234,8 @@ class McpEndpoint:
             endpoint=visit.endpoint.target,
             timeout=gateway.session_timeout,
         )
+        if self._session_ends is not None:
+            await self._session_ends.publish(session.number, expires_at=session.issued + gateway.session_timeout)
         self._sessions.end(session, timeout=gateway.session_timeout)
         await self._upstream_sessions.end(session.number)
         await visit.reply(Reply(204, b"", ()))

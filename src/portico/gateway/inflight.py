@@ -6,12 +6,13 @@ cancellation stops here: the request's task goes on and ends normally.
 """
 
 import asyncio
-from collections.abc import Generator, Hashable
+from collections.abc import Generator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Final, Self
 
 from portico.model.errors import PorticoError
+from portico.protocol.jsonrpc import RequestId
 from portico.web.asgi import Receive
 
 #: Seconds after which a call is worth a task that watches for its client's end; most calls are over by then.
@@ -62,19 +63,23 @@ class Cancellable:
             raise CallCancelled(disconnected=self._disconnected) from error
 
 
+#: What a call and its cancellation have in common: principal, resource, session or client's host, request id.
+CallKey = tuple[str, str, str, RequestId]
+
+
 class InFlight:
     """Legacy calls that ``notifications/cancelled`` can name."""
 
     def __init__(self) -> None:
-        self._calls: dict[Hashable, list[Cancellable]] = {}
+        self._calls: dict[CallKey, list[Cancellable]] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._calls.values()))
 
     @contextmanager
-    def holding(self, key: Hashable, call: Cancellable, *, when: bool) -> Generator[None]:
+    def holding(self, key: CallKey | None, call: Cancellable, *, when: bool) -> Generator[None]:
         """Remember a call while the block lasts, if it can be cancelled this way at all."""
-        if not when:
+        if not when or key is None:
             yield
             return
         calls = self._calls.setdefault(key, [])
@@ -86,7 +91,11 @@ class InFlight:
             if not calls:
                 del self._calls[key]
 
-    def cancel(self, key: Hashable) -> bool:
+    def count(self, key: CallKey) -> int:
+        """Return how many calls of that key are under way."""
+        return len(self._calls.get(key, ()))
+
+    def cancel(self, key: CallKey) -> bool:
         """Cancel the call of that key. Two calls of one key are two clients: neither may end the other's."""
         calls = self._calls.get(key, [])
         if len(calls) == 1:

@@ -91,13 +91,20 @@ class Sessions:
 
     def end(self, session: Session, *, timeout: int) -> None:
         """End a session before its time, on this replica."""
+        self.remember(session.number, session.issued + timeout)
+
+    def remember(self, number: str, expires_at: float) -> bool:
+        """Refuse a session from now on until it would have ended by itself; False when that was known."""
+        if number in self._ended:
+            return False
         now = self._clock()
-        self._ended[session.number] = session.issued + timeout
+        self._ended[number] = expires_at
         while self._ended:
             oldest = next(iter(self._ended))
             if self._ended[oldest] > now and len(self._ended) <= MAX_ENDED:
-                return
+                break
             del self._ended[oldest]
+        return True
 
     def ended(self) -> int:
         """Return how many ended sessions are remembered."""

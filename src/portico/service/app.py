@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from portico.gateway.hop import HEADER_PREFIX
 from portico.model.errors import PorticoError, Unavailable
 from portico.service.process_settings import Network
 from portico.web.asgi import (
@@ -56,21 +57,26 @@ class App:
         pages: ASGIApp,
         allowed_hosts: frozenset[str],
         trusted_proxies: Sequence[Network] = (),
+        internal: bool = False,
     ) -> None:
         """Take the two sides and what the process is configured to trust.
 
         ``allowed_hosts`` are lower case and without port; a port in ``Host`` is not looked at, because a rebound name
-        stays a wrong name on every port (T15).
+        stays a wrong name on every port (T15). Headers by which replicas know each other are stripped unless this is
+        the address where they talk, which is ``internal``.
         """
         self._data_plane = data_plane
         self._pages = pages
         self._allowed_hosts = frozenset(host.encode() for host in allowed_hosts)
         self._trusted_proxies = tuple(trusted_proxies)
+        self._internal = internal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             return  # uvicorn is told to offer nothing else
+        if not self._internal:
+            _strip_internal(scope)
         if self._trusted_proxies:
             self._believe_proxy(scope)
         answer = _Answer(send, request_id(scope))
@@ -156,6 +162,12 @@ class _Answer:
             headers.append((b"retry-after", b"%d" % RETRY_AFTER_SECONDS))
         body = msgspec.json.encode({"error": code, "error_description": public, "request_id": self.id})
         await send_response(self.send, status, headers, body)
+
+
+def _strip_internal(scope: Scope) -> None:
+    """Drop the headers that only replicas may send: whoever sends them here is none (T9)."""
+    if any(name.startswith(HEADER_PREFIX) for name, _ in scope["headers"]):
+        scope["headers"] = [entry for entry in scope["headers"] if not entry[0].startswith(HEADER_PREFIX)]
 
 
 def _is_address(text: str) -> bool:

@@ -21,11 +21,14 @@ MIN_JOURNAL_MAX: Final = 1024**2  #: bytes
 DEFAULT_DRAIN_SECONDS: Final = 30.0
 MAX_DRAIN_SECONDS: Final = 900.0
 MAX_PORT: Final = 65_535
+MAX_WORKERS: Final = 64
 
 #: Every key, dotted as it nests in the file, and its environment variable.
 KEYS: Final[Mapping[str, str]] = {
     "listen": "PORTICO_LISTEN",
     "admin_listen": "PORTICO_ADMIN_LISTEN",
+    "advertise_url": "PORTICO_ADVERTISE_URL",
+    "workers": "PORTICO_WORKERS",
     "public_url": "PORTICO_PUBLIC_URL",
     "data_dir": "PORTICO_DATA_DIR",
     "database": "PORTICO_DATABASE",
@@ -74,6 +77,8 @@ class ProcessSettings:
 
     listen: Listen
     admin_listen: Listen | None
+    advertise_url: str  #: origin where other replicas reach ``admin_listen``; empty: they do not, or by its address
+    workers: int  #: processes that serve; with more than one another supervises them
     public_url: str  #: origin, without a slash at its end
     data_dir: Path
     database: str = field(repr=False)  #: URL; may hold a password
@@ -101,6 +106,8 @@ def read_process_settings(
     return ProcessSettings(
         listen=listen,
         admin_listen=keys.listen("admin_listen", "") if keys.text("admin_listen", "") else None,
+        advertise_url=keys.advertise_url(),
+        workers=keys.whole("workers", 1, MAX_WORKERS),
         public_url=public_url,
         data_dir=data_dir,
         database=keys.text("database", f"sqlite:///{data_dir / 'portico.db'}"),
@@ -188,6 +195,22 @@ class _Keys:
             )
         return f"{parts.scheme}://{parts.netloc.lower()}"
 
+    def advertise_url(self) -> str:
+        """Judge the URL by which other replicas know us."""
+        text = self.text("advertise_url", "").rstrip("/")
+        if not text:
+            return ""
+        try:
+            parts = urlsplit(text)
+            good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            parts, good = urlsplit(""), False
+        if not good or parts.path or parts.query or parts.fragment or "@" in parts.netloc:
+            self._fault("advertise_url", "must be an origin, for example http://10.0.0.5:8081")
+        elif not self.text("admin_listen", ""):
+            self._fault("advertise_url", "says where admin_listen is reached; set admin_listen too")
+        return text
+
     def hosts(self, public_url: str, listen: Listen) -> frozenset[str]:
         """Return the host names that requests may name (T15: a rebound name is not among them)."""
         hosts = {_bracketed(urlsplit(public_url).hostname or "")}
@@ -231,6 +254,18 @@ class _Keys:
         if size < least:
             self._fault(key, f"must be a size of at least {least} bytes, for example 512MiB")
         return size
+
+    def whole(self, key: str, least: int, most: int) -> int:
+        """Judge a whole number; the least is its default."""
+        value = self._value(key)
+        if value is None:
+            return least
+        text = str(value)
+        number = int(text) if text.isascii() and text.isdigit() and len(text) < len(str(most)) + 1 else -1
+        if isinstance(value, bool) or not least <= number <= most:
+            self._fault(key, f"must be a whole number from {least} to {most}")
+            return least
+        return number
 
     def seconds(self, key: str, default: float, most: float) -> float:
         value = self._value(key)

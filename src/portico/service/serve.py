@@ -5,14 +5,18 @@ import inspect
 import signal
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
+from urllib.parse import urlsplit
 
 import structlog
 
 from portico.service.app import App
+from portico.service.channel import ADMIN, CLOSED, LEAVING, PUBLIC, READY, Channel
+from portico.service.seat import internal_listen, seat_alone, seat_of_worker
 from portico.service.server import Server, bind
 from portico.service.settings import Settings
 from portico.service.wiring import Service, open_service
@@ -54,40 +58,122 @@ async def serve(settings: Settings, *, ready: Ready = lambda _running: None) -> 
         public = sockets.enter_context(bind(process.listen, setting="listen"))
         admin = process.admin_listen
         own = None if admin is None else sockets.enter_context(bind(admin, setting="admin_listen"))
-        async with open_service(settings) as service:
-            try:
-                await _run(service, public, own, ready)
-            except BaseExceptionGroup as group:
-                raise _only(group) from group
+        async with open_service(settings, seat_alone(process, own)) as service:
+            await _unwrapped(_run_alone(service, public, own, ready))
     _log.info("stopped")
 
 
-async def _run(service: Service, public: socket.socket, admin: socket.socket | None, ready: Ready) -> None:
-    """Serve and follow changes until told to stop; a background task that fails ends everything."""
-    process = service.settings.process
+async def serve_as_worker(settings: Settings, *, number: int, descriptor: int) -> None:
+    """Serve what the supervisor at the other end of ``descriptor`` hands over, until it has handed over its last.
+
+    Raises:
+        ConfigError: the keyring, the database or the journal with that ``number`` cannot be used.
+        StorageUnavailable: the database is locked or damaged.
+    """
+    process = settings.process
+    logs.configure(json=process.log_format == "json", level=process.log_level)
+    structlog.contextvars.bind_contextvars(worker=number)
+    with ExitStack() as sockets:
+        channel = Channel(descriptor)
+        sockets.callback(channel.close)
+        internal = sockets.enter_context(bind(internal_listen(process), setting="admin_listen"))
+        async with open_service(settings, seat_of_worker(process, number, internal)) as service:
+            await _unwrapped(_run_worker(service, internal, channel))
+    _log.info("stopped")
+
+
+async def _run_alone(service: Service, public: socket.socket, admin: socket.socket | None, ready: Ready) -> None:
     stop = asyncio.Event()
-    servers = [(Server(service.app, drain_seconds=process.drain_seconds), public)]
-    if admin is not None:
-        servers.append((Server(_admin_app(service), drain_seconds=process.drain_seconds), admin))
-    async with asyncio.TaskGroup() as group:
-        background = [group.create_task(work()) for work in service.background]
-        serving = [group.create_task(server.serve(sockets=[sock])) for server, sock in servers]
-        for server, _ in servers:
-            await server.listening.wait()
+
+    def reload_process() -> None:
+        _log.warning("rolling_restart_refused", reason="one process serves; set workers to 2 or more")
+
+    async with _serving(service, public=[public], admin=None if admin is None else [admin]) as servers:
         running = _running(service, public, stop)
-        with _signals(stop, servers[0][0], service):
+        handlers = {
+            signal.SIGINT: partial(_end, stop, servers),
+            signal.SIGTERM: partial(_end, stop, servers),
+            signal.SIGHUP: service.watch.reload,
+            signal.SIGUSR2: reload_process,
+        }
+        with handling(handlers):
             _log.info("serving", listen=f"{running.host}:{running.port}", public_url=running.public_url)
             announced = ready(running)
-            if inspect.isawaitable(announced):
-                background.append(group.create_task(_awaited(announced)))
-            await stop.wait()
-            _log.info("draining", seconds=process.drain_seconds)
-            service.state.draining = True
-            for server, _ in servers:
+            async with asyncio.TaskGroup() as group:
+                beside = group.create_task(_awaited(announced)) if inspect.isawaitable(announced) else None
+                await stop.wait()
+                await servers.drain()
+                if beside is not None:
+                    beside.cancel()
+
+
+async def _run_worker(service: Service, internal: socket.socket, channel: Channel) -> None:
+    async with _serving(service, public=[], admin=[internal]) as servers:
+        assert servers.admin is not None
+        takers = {
+            PUBLIC: partial(servers.public.adopt, lost=partial(channel.say, CLOSED)),
+            ADMIN: servers.admin.adopt,
+        }
+
+        def leave() -> None:
+            if channel.ended.is_set():
+                servers.force()
+            channel.say(LEAVING)  # the supervisor ends the channel; only then is nothing on its way to us
+
+        with handling({signal.SIGTERM: leave, signal.SIGHUP: service.watch.reload, signal.SIGUSR2: lambda: None}):
+            _log.info("worker_serving", internal_url=service.seat.url)
+            channel.say(READY)
+            await channel.run(takers)
+            await servers.drain()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Servers:
+    """What listens for a service, and how it ends."""
+
+    service: Service
+    public: Server
+    admin: Server | None
+    tasks: Sequence[asyncio.Task[None]]  #: of the public server, then of the other
+
+    async def drain(self) -> None:
+        """End the public server, then the other: while calls run, other replicas may have to say something."""
+        _log.info("draining", seconds=self.service.settings.process.drain_seconds)
+        self.service.state.draining = True
+        for server, task in zip((self.public, self.admin), self.tasks, strict=False):
+            if server is not None:
                 server.should_exit = True
-            await asyncio.wait(serving)
+                await asyncio.wait({task})
+
+    def force(self) -> None:
+        """Wait for calls no longer."""
+        self.public.force_exit = True
+
+
+@asynccontextmanager
+async def _serving(
+    service: Service, *, public: list[socket.socket], admin: list[socket.socket] | None
+) -> AsyncGenerator[_Servers]:
+    """Serve and follow changes; a background task that fails ends everything."""
+    drain_seconds = service.settings.process.drain_seconds
+    main = Server(service.app, drain_seconds=drain_seconds)
+    other = None if admin is None else Server(_admin_app(service), drain_seconds=drain_seconds)
+    async with asyncio.TaskGroup() as group:
+        background = [group.create_task(work()) for work in service.background]
+        tasks = [group.create_task(main.serve(sockets=public))]
+        await main.listening.wait()
+        if other is not None:
+            tasks.append(group.create_task(other.serve(sockets=admin)))
+            await other.listening.wait()
+        yield _Servers(service=service, public=main, admin=other, tasks=tasks)
         for task in background:
             task.cancel()
+
+
+def _end(stop: asyncio.Event, servers: _Servers) -> None:
+    if stop.is_set():
+        servers.force()
+    stop.set()
 
 
 def _running(service: Service, public: socket.socket, stop: asyncio.Event) -> Running:
@@ -104,28 +190,24 @@ def _running(service: Service, public: socket.socket, stop: asyncio.Event) -> Ru
 
 
 def _admin_app(service: Service) -> App:
-    """Return what is served on ``admin_listen``: the probes, under the same rule for host names and its own address."""
+    """Return what is served on ``admin_listen``, under the same rule for host names and its own addresses."""
     process = service.settings.process
     hosts = process.allowed_hosts
     if process.admin_listen is not None:
         hosts |= {process.admin_listen.bracketed_host}
-    return App(data_plane=service.probes, pages=service.probes, allowed_hosts=hosts)
+    if service.seat.url:
+        hosts |= {urlsplit(service.seat.url).netloc.rpartition(":")[0] or urlsplit(service.seat.url).netloc}
+    administration = service.administration
+    return App(data_plane=administration, pages=administration, allowed_hosts=hosts, internal=True)
 
 
 @contextmanager
-def _signals(stop: asyncio.Event, server: Server, service: Service) -> Generator[None]:
+def handling(handlers: Mapping[signal.Signals, Callable[[], object]]) -> Generator[None]:
     """Handle signals where that is possible: in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-
-    def end() -> None:
-        if stop.is_set():
-            server.force_exit = True
-        stop.set()
-
     loop = asyncio.get_running_loop()
-    handlers = {signal.SIGINT: end, signal.SIGTERM: end, signal.SIGHUP: service.watch.reload}
     for number, handler in handlers.items():
         loop.add_signal_handler(number, handler)
     try:
@@ -133,6 +215,14 @@ def _signals(stop: asyncio.Event, server: Server, service: Service) -> Generator
     finally:
         for number in handlers:
             loop.remove_signal_handler(number)
+
+
+async def _unwrapped(work: Coroutine[object, object, None]) -> None:
+    """Run ``work`` and raise the one error of a group by itself."""
+    try:
+        await work
+    except BaseExceptionGroup as group:
+        raise _only(group) from group
 
 
 async def _awaited(announced: Awaitable[object]) -> None:

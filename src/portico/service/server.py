@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Final
 
 import uvicorn
@@ -44,6 +44,18 @@ class Server(uvicorn.Server):
         """Begin to listen and say so."""
         await super().startup(sockets)
         self.listening.set()
+
+    async def adopt(self, connection: socket.socket, *, lost: Callable[[], None] | None = None) -> None:
+        """Serve a connection that somebody else accepted; ``lost`` is called when it ends."""
+        protocol = BoundedHttpProtocol(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state, lost=lost
+        )
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: protocol, connection)
+        except OSError:  # its client has gone already
+            connection.close()
+            if lost is not None:
+                lost()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain; what is still running after that is cancelled and waited for, so that it is recorded as such."""

@@ -25,7 +25,6 @@ DECLARED: Final = frozenset({"issuers", "gateways"})
 #: Keys that belong to Portico's design and have no effect yet: refused by name.
 NOT_BUILT: Final[Mapping[str, str]] = {
     "tls": "is not built yet; let a reverse proxy speak https and set public_url to its URL",
-    "workers": "is not built yet; one process serves",
     "metrics": "is not built yet",
     "valkey": "is not built yet",
 }

@@ -2,20 +2,20 @@
 
 import asyncio
 import hashlib
-import os
-import socket
+import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from dataclasses import replace as changed
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 from starlette.routing import Route, Router
 
 from portico.audit.journal import Journal
+from portico.audit.leftovers import ship_leftovers
 from portico.audit.shipper import Shipper
 from portico.authorizer.authorizer import Authorizer
 from portico.authorizer.foreign_keys import ForeignKeys
@@ -25,31 +25,39 @@ from portico.control import pruning, targets
 from portico.control.apply import Applier
 from portico.control.jobs import JobWorker
 from portico.control.sync import Synchronizer
+from portico.crypto.keyring import Keyring
+from portico.gateway import internal, peers
+from portico.gateway.cancellation import Cancellations
 from portico.gateway.endpoint import McpEndpoint
+from portico.gateway.hop import HopSeal
+from portico.gateway.internal import InternalEndpoint
+from portico.gateway.peers import Peers
 from portico.gateway.resource_metadata import ResourceMetadata
+from portico.gateway.session_ends import SessionEnds
 from portico.gateway.store import Snapshots
 from portico.issuer.app import IssuerApp
-from portico.model.errors import ConfigError, Fault
+from portico.model.errors import StorageUnavailable
 from portico.net.egress import Egress
 from portico.net.fetch import Fetcher
 from portico.net.relay import Relay
 from portico.oauth.resource import WELL_KNOWN
 from portico.service.app import App
 from portico.service.keyring_file import read_keyring
+from portico.service.preparation import prepared
 from portico.service.probes import Probes
 from portico.service.refresh import Refresher
+from portico.service.seat import Seat
 from portico.service.settings import Settings, load_settings
 from portico.service.trusted_gateways import TrustedGateways
 from portico.service.watch import ConfigWatch
+from portico.storage import ended_sessions
 from portico.storage.engine import Database
-from portico.storage.migrate import migrate
 from portico.targets.discovery import discover
 from portico.targets.sessions import UpstreamSessions
 from portico.web.asgi import ASGIApp, Receive, Scope, Send
 
-DATA_DIRECTORY_MODE: Final = 0o700
 SESSION_SWEEP_SECONDS: Final = 60.0  #: between looks for idle upstream sessions
-JOURNAL_DIRECTORY: Final = "journal"
+_REPLICA_BYTES: Final = 4  #: of randomness behind a writer's name: a process that starts again is another replica
 
 
 @dataclass(slots=True)
@@ -64,17 +72,18 @@ class Service:
     """A process that is ready to serve."""
 
     settings: Settings
+    seat: Seat
     database: Database
     app: ASGIApp  #: the public address
-    probes: ASGIApp  #: the administrator's address
+    administration: ASGIApp  #: the administrator's address: probes, and what replicas say to each other
     watch: ConfigWatch
     state: State
     background: Sequence[Callable[[], Coroutine[Any, Any, None]]]  #: to be run for as long as the process serves
 
 
 @asynccontextmanager
-async def open_service(settings: Settings) -> AsyncGenerator[Service]:
-    """Make every part, apply the configuration and load what is served.
+async def open_service(settings: Settings, seat: Seat) -> AsyncGenerator[Service]:
+    """Make every part, apply the configuration (unless a supervisor has) and load what is served.
 
     Raises:
         ConfigError: the data directory, the keyring, the database or a declaration cannot be used.
@@ -82,13 +91,8 @@ async def open_service(settings: Settings) -> AsyncGenerator[Service]:
     """
     process = settings.process
     async with AsyncExitStack() as stack:
-        _make_directory(process.data_dir)
         keyring = read_keyring(process.keyring_file)
-        await migrate(process.database)
-        database = await Database.open(process.database)
-        stack.push_async_callback(database.aclose)
-        applier = Applier(database, keyring)
-        await applier.apply(settings.declared)
+        database, applier = await stack.enter_async_context(_database(settings, seat, keyring))
 
         egress = Egress()
         relay = Relay(egress=egress)
@@ -107,12 +111,13 @@ async def open_service(settings: Settings) -> AsyncGenerator[Service]:
         revocations = Revocations(database)
         authorizer = Authorizer(keys=TrustedKeys(own_keys, foreign_keys), revocations=revocations)
 
-        journal = Journal(
-            process.data_dir / JOURNAL_DIRECTORY, writer=socket.gethostname(), max_bytes=process.journal_max
-        )
+        journal = Journal(seat.journal, writer=seat.name, max_bytes=seat.journal_max)
         stack.callback(journal.close)
-        shipper = Shipper(process.data_dir / JOURNAL_DIRECTORY, database, keyring)
+        shipper = Shipper(seat.journal, database, keyring)
         stack.push_async_callback(shipper.close)
+
+        replica = f"{journal.writer}-{secrets.token_hex(_REPLICA_BYTES)}"
+        others = _others(database, relay, keyring, replica, seat)
 
         issuers = IssuerApp(
             database=database,
@@ -120,7 +125,17 @@ async def open_service(settings: Settings) -> AsyncGenerator[Service]:
             public_url=settings.public_url,
             resources=trusted.of_issuer,
             resource_name=trusted.name_of,
-            cookie_suffix=hashlib.sha256(os.fsencode(process.data_dir.absolute())).hexdigest()[:8],
+            cookie_suffix=hashlib.sha256(settings.public_url.encode()).hexdigest()[:8],
+        )
+        endpoint = McpEndpoint(
+            snapshots=snapshots,
+            authorizer=authorizer,
+            journal=journal,
+            sessions=sessions,
+            keyring=keyring,
+            replica=replica,
+            cancellations=others.cancellations,
+            session_ends=others.session_ends,
         )
         refresher = Refresher(
             database,
@@ -128,21 +143,22 @@ async def open_service(settings: Settings) -> AsyncGenerator[Service]:
                 "gateway": snapshots.reload,
                 "issuer": partial(_reload_issuers, issuers, own_keys),
                 "revocations": partial(_reload_revocations, revocations),
+                ended_sessions.SCOPE: partial(_reload_ended_sessions, others.session_ends, endpoint),
+                peers.SCOPE: others.peers.reload,
             },
         )
         await refresher.start()
-        await snapshots.load_all()
-        await own_keys.reload()
-        await revocations.reload()
-        await issuers.load_all()
-        await targets.synchronize_all(database, now=time.time())
-        await pruning.arm(database, now=time.time())
+        for load in (snapshots.load_all, own_keys.reload, revocations.reload, issuers.load_all):
+            await load()
+        await _reload_ended_sessions(others.session_ends, endpoint, frozenset())
+        await others.peers.join()
+        stack.push_async_callback(others.peers.leave)
 
         synchronizer = Synchronizer(database, partial(discover, relay=relay))
         worker = JobWorker(
             database,
             {targets.SYNC_JOB: synchronizer.run, pruning.PRUNE_JOB: pruning.Pruner(database).run},
-            owner=f"{journal.writer}/{os.getpid()}",
+            owner=replica,
         )
         state = State()
         probes = Probes(refresher, draining=lambda: state.draining)
@@ -151,23 +167,19 @@ async def open_service(settings: Settings) -> AsyncGenerator[Service]:
             authorizer=authorizer,
             default_gateway=trusted.id_of(process.default_gateway),
         )
-        endpoint = McpEndpoint(
-            snapshots=snapshots,
-            authorizer=authorizer,
-            journal=journal,
-            sessions=sessions,
-            keyring=keyring,
-            replica=journal.writer,
-        )
 
-        async def apply(changed: Settings) -> None:
-            await applier.apply(changed.declared)
+        async def apply(read: Settings) -> None:
+            if applier is not None:
+                await applier.apply(read.declared)
             refresher.wake()
             worker.wake()
 
-        watch = ConfigWatch(settings, keyring, load=load_settings, apply=apply)
+        # A worker follows the keyring alone: its supervisor applies the file, once.
+        followed = settings if seat.alone else changed(settings, config_file=None)
+        watch = ConfigWatch(followed, keyring, load=load_settings, apply=apply)
         yield Service(
             settings=settings,
+            seat=seat,
             database=database,
             app=App(
                 data_plane=_data_plane(endpoint, metadata),
@@ -175,19 +187,67 @@ async def open_service(settings: Settings) -> AsyncGenerator[Service]:
                 allowed_hosts=process.allowed_hosts,
                 trusted_proxies=process.trusted_proxies,
             ),
-            probes=probes,
+            administration=_administration(others.endpoint, probes),
             watch=watch,
             state=state,
-            background=(refresher.run, worker.run, shipper.run, watch.run, partial(_sweep, sessions)),
+            background=(
+                refresher.run,
+                worker.run,
+                shipper.run,
+                watch.run,
+                others.peers.run,
+                partial(_sweep, sessions),
+                partial(_ship_leftovers, seat, database, keyring),
+            ),
         )
 
 
-def _make_directory(path: Path) -> None:
+@asynccontextmanager
+async def _database(
+    settings: Settings, seat: Seat, keyring: Keyring
+) -> AsyncGenerator[tuple[Database, Applier | None]]:
+    """Open the database; whoever stands alone prepares it first and gets what applies a changed file."""
+    if seat.alone:
+        async with prepared(settings, keyring) as both:
+            yield both
+        return
+    database = await Database.open(settings.database)
     try:
-        path.mkdir(mode=DATA_DIRECTORY_MODE, parents=True, exist_ok=True)
-    except OSError as error:
-        message = f"{path} cannot be made ({error.strerror}); choose another directory or mend its permissions"
-        raise ConfigError([Fault(path="data_dir", message=message)]) from error
+        yield database, None
+    finally:
+        await database.aclose()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Others:
+    """What concerns other replicas."""
+
+    peers: Peers
+    cancellations: Cancellations
+    session_ends: SessionEnds
+    endpoint: InternalEndpoint
+
+
+def _others(database: Database, relay: Relay, keyring: Keyring, replica: str, seat: Seat) -> _Others:
+    seal = HopSeal(keyring=keyring, replica=replica, clock=time.time)
+    known = Peers(database=database, relay=relay, seal=seal, replica=replica, url=seat.url)
+    cancellations = Cancellations(known)
+    return _Others(
+        peers=known,
+        cancellations=cancellations,
+        session_ends=SessionEnds(database),
+        endpoint=InternalEndpoint(seal=seal, cancellations=cancellations),
+    )
+
+
+def _administration(internal_endpoint: ASGIApp, probes: ASGIApp) -> ASGIApp:
+    """Part what replicas say to each other from what an orchestrator asks."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        app = internal_endpoint if scope["path"].startswith(internal.PREFIX) else probes
+        await app(scope, receive, send)
+
+    return serve
 
 
 def _data_plane(endpoint: ASGIApp, metadata: ASGIApp) -> ASGIApp:
@@ -221,6 +281,21 @@ async def _reload_issuers(issuers: IssuerApp, own_keys: OwnKeys, names: Abstract
 
 async def _reload_revocations(revocations: Revocations, _scopes: AbstractSet[str]) -> None:
     await revocations.reload()
+
+
+async def _reload_ended_sessions(ends: SessionEnds, endpoint: McpEndpoint, _scopes: AbstractSet[str]) -> None:
+    for ended in await ends.news():
+        endpoint.session_ended(ended.number, expires_at=ended.expires_at)
+
+
+async def _ship_leftovers(seat: Seat, database: Database, keyring: Keyring) -> None:
+    """Ship what workers left that there were before; while there are some, their supervisor does."""
+    if not seat.alone:
+        return
+    try:
+        await ship_leftovers(seat.journal, database, keyring, used={seat.journal})
+    except StorageUnavailable:
+        return  # it is read where it lies, and shipped at the next start
 
 
 async def _sweep(sessions: UpstreamSessions) -> None:
