@@ -113,15 +113,22 @@ async def test_a_list_in_pages(house, conversation):
     conversation.close("list_in_pages")
 
 
-async def test_a_target_of_the_other_era_is_named(house, conversation):
+async def test_a_target_of_the_other_era_is_served(house, conversation):
     other = legacy_server if conversation.modern else modern_server
-    async with server_for(conversation.version) as server, other() as stranger:
+    async with other(tools=[tool("echo", title="Echo", icons=[{"src": "https://a.example/i.png"}])]) as stranger:
         conversation.url = await house.add_gateway()
-        await house.add_target(server.url)
         await house.add_target(stranger.url, name="other")
         await conversation.say("list", "tools/list")
-        await conversation.say("call", "tools/call", {"name": "other___echo", "arguments": {}}, number=2)
+        await conversation.say("call", "tools/call", {"name": "other___echo", "arguments": {"n": 1.50}}, number=2)
     conversation.close("target_of_the_other_era")
+
+
+async def test_a_target_that_was_never_synchronized_is_named(house, conversation):
+    conversation.url = await house.add_gateway()
+    await house.add_target("http://127.0.0.1:1/mcp", name="other", eras=())
+    await conversation.say("list", "tools/list")
+    await conversation.say("call", "tools/call", {"name": "other___echo", "arguments": {}}, number=2)
+    conversation.close("target_not_synchronized")
 
 
 async def test_calls_answered_as_json(house, conversation):

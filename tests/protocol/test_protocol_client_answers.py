@@ -19,14 +19,15 @@ from portico.protocol.client_answers import (
 )
 
 CANARY = "c4n4ry"
+LEGACY, MODERN = "2025-11-25", "2026-07-28"
 
 
 def message(**members):
     return read_message(json.dumps({"jsonrpc": "2.0"} | members).encode())
 
 
-def answer(value, *, modern=True):
-    return tool_answer(message(id=1, result=value), modern=modern)
+def answer(value, *, version):
+    return tool_answer(message(id=1, result=value), version=version)
 
 
 def everything_said(error: PorticoError) -> str:
@@ -141,12 +142,12 @@ def test_a_4xx_without_a_json_rpc_error_counts_as_its_status(body):
 def test_a_result_is_handed_on_byte_by_byte():
     raw = b'{ "content" : [ {"type":"text","text":"\xc3\xa9"} ], "x":1.50 }'
     whole = b'{"jsonrpc":"2.0","id":1,"result":' + raw + b"}"
-    assert tool_answer(read_message(whole), modern=False).result == raw
+    assert tool_answer(read_message(whole), version=LEGACY).result == raw
 
 
 def test_is_error_is_seen():
-    assert answer({"content": [], "isError": True}).is_error
-    assert not answer({"content": []}).is_error
+    assert answer({"content": [], "isError": True}, version=LEGACY).is_error
+    assert not answer({"content": []}, version=LEGACY).is_error
 
 
 @pytest.mark.parametrize(
@@ -162,45 +163,45 @@ def test_is_error_is_seen():
         {"content": [], "isError": "c4n4ry"},
     ],
 )
-@pytest.mark.parametrize("modern", [True, False])
-def test_a_result_of_another_shape_is_refused_with_its_place_and_without_being_quoted(value, modern):
+@pytest.mark.parametrize("version", [LEGACY, MODERN])
+def test_a_result_of_another_shape_is_refused_with_its_place_and_without_being_quoted(value, version):
     with pytest.raises(UpstreamInvalid) as caught:
-        answer(value, modern=modern)
+        answer(value, version=version)
     assert CANARY not in everything_said(caught.value)
     assert "at $" in caught.value.public
 
 
 def test_structured_content_is_an_object_in_the_legacy_era_and_any_value_in_the_modern_one():
     value = {"content": [], "structuredContent": [1]}
-    assert answer(value, modern=True).result
+    assert answer(value, version=MODERN).result
     with pytest.raises(UpstreamInvalid):
-        answer(value, modern=False)
+        answer(value, version=LEGACY)
 
 
 def test_a_missing_result_type_is_complete_and_an_unknown_one_is_refused():
-    assert answer({"content": []}).result
-    assert answer({"content": [], "resultType": "complete"}).result
+    assert answer({"content": []}, version=MODERN).result == b'{"resultType":"complete","content": []}'
+    assert answer({"content": [], "resultType": "complete"}, version=MODERN).result
     for kind in ("input_required", "task", "c4n4ry", 5):
         with pytest.raises(UpstreamInvalid) as caught:
-            answer({"content": [], "resultType": kind})
+            answer({"content": [], "resultType": kind}, version=MODERN)
         assert CANARY not in everything_said(caught.value)
 
 
 def test_input_required_says_that_it_is_not_relayed_yet():
     with pytest.raises(UpstreamInvalid) as caught:
-        answer({"resultType": "input_required", "inputRequests": {}})
+        answer({"resultType": "input_required", "inputRequests": {}}, version=MODERN)
     assert "does not relay yet" in caught.value.public
 
 
 def test_an_error_of_the_call_is_handed_on_with_its_data():
-    error = tool_answer(message(id=1, error={"code": -32602, "message": "m", "data": [1]}), modern=True).error
+    error = tool_answer(message(id=1, error={"code": -32602, "message": "m", "data": [1]}), version=MODERN).error
     assert (error.code, error.message, error.data) == (-32602, "m", b"[1]")
 
 
 @pytest.mark.parametrize("code", [-32021, -32022, -32042, -32600, -32700])
 def test_an_error_about_our_envelope_is_ours_to_explain(code):
     with pytest.raises(UpstreamInvalid) as caught:
-        tool_answer(message(id=1, error={"code": code, "message": CANARY, "data": CANARY}), modern=True)
+        tool_answer(message(id=1, error={"code": code, "message": CANARY, "data": CANARY}), version=MODERN)
     assert CANARY not in everything_said(caught.value)
 
 

@@ -255,6 +255,8 @@ class LegacyServer(Recorder):
 class ModernServer(Recorder):
     """A server of 2026-07-28: no sessions, the Mcp-* headers are checked against the body."""
 
+    hints: dict = field(default_factory=lambda: {"ttlMs": 60_000, "cacheScope": "private"})  # of its tools/list
+
     async def handle(self, exchange: Exchange):
         if exchange.method != "POST":
             await exchange.reply(405, b"", allow="POST")
@@ -275,7 +277,7 @@ class ModernServer(Recorder):
                 await exchange.reply(200, result(request, self._complete(value | {"ttlMs": 0, "cacheScope": "public"})))
             case "tools/list":
                 page = self.page(request["params"].get("cursor"))
-                await exchange.reply(200, result(request, self._complete(page | {"ttlMs": 0, "cacheScope": "public"})))
+                await exchange.reply(200, result(request, self._complete(page | self.hints)))
             case "tools/call":
                 await self._call(exchange, request)
             case method:

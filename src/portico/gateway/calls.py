@@ -1,10 +1,11 @@
 """``tools/call`` over HTTP: who may end the call, how its answer travels, how its failure is rendered."""
 
+from collections.abc import Hashable
+
 import msgspec
 
 from portico.gateway import rendering
-from portico.gateway.cancellation import Cancellations
-from portico.gateway.inflight import CallCancelled, CallKey, Cancellable, DisconnectWatch
+from portico.gateway.inflight import CallCancelled, Cancellable, DisconnectWatch, InFlight
 from portico.gateway.pipeline import CallParams, Notify, call_tool, facts_of
 from portico.gateway.recording import Recorder
 from portico.gateway.request import ACCEPTED, Reply, Request
@@ -14,6 +15,7 @@ from portico.model.errors import PorticoError
 from portico.protocol.era import progress_token
 from portico.protocol.errors import INVALID_PARAMS, RpcRefused
 from portico.protocol.jsonrpc import Message, RequestId, encode_notification
+from portico.protocol.logs import asked_level
 
 _decode_text = msgspec.json.Decoder(str).decode
 _decode_id = msgspec.json.Decoder(RequestId).decode
@@ -22,10 +24,9 @@ _decode_id = msgspec.json.Decoder(RequestId).decode
 class ToolCalls:
     """Serves ``tools/call`` and, for legacy clients, ``notifications/cancelled``."""
 
-    def __init__(self, recorder: Recorder, cancellations: Cancellations) -> None:
+    def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
-        self._cancellations = cancellations
-        self._in_flight = cancellations.in_flight
+        self._in_flight = InFlight()
 
     def in_flight(self) -> int:
         """Return how many legacy calls are under way."""
@@ -39,19 +40,24 @@ class ToolCalls:
         """
         try:
             params, token = read_params(request.message), progress_token(request.message)
+            level = asked_level(request.message) if request.modern else None
         except RpcRefused as refusal:
             self._recorder.refused(facts_of(request, ""), refusal)
             raise
         may_stream = request.gateway.streaming and request.headers.accepts_events
         stream = AnswerStream(request.send, request.cors, may_stream=may_stream)
+        notify = None
+        if may_stream and (token is not None or level is not None):
+            params = msgspec.structs.replace(params, wants_progress=token is not None, log_level=level)
+            notify = _notify(stream, token)
         try:
-            reply = await self._call(request, params, _notify(stream, token))
+            reply = await self._call(request, params, notify)
             if reply is not None:
                 await stream.finish(reply)
         finally:
             await stream.aclose()
 
-    async def cancel(self, request: Request) -> None:
+    def cancel(self, request: Request) -> None:
         """Cancel what ``notifications/cancelled`` names; whatever it names wrongly is ignored, as the spec asks."""
         raw = request.message.params.get("requestId")
         try:
@@ -59,13 +65,11 @@ class ToolCalls:
         except msgspec.DecodeError:
             return
         if request_id is not None:
-            key = _key(request, request_id)
-            await self._cancellations.cancel(key, exclusive=request.session is not None)
+            self._in_flight.cancel(_key(request, request_id))
 
     async def _call(self, request: Request, params: CallParams, notify: Notify | None) -> Reply | None:
         """Return the answer; None when nobody waits for one."""
         ending = Cancellable()
-        assert request.message.id is not None  # a notification is no call
         with self._in_flight.holding(_key(request, request.message.id), ending, when=not request.modern):
             watch = DisconnectWatch(request.receive, ending) if request.modern else None
             try:
@@ -101,16 +105,16 @@ def read_params(message: Message) -> CallParams:
     return CallParams(name=name, arguments=arguments)
 
 
-def _notify(stream: AnswerStream, token: bytes | None) -> Notify | None:
-    """Return what hands progress on under the client's own token, or None when it cannot or may not."""
-    if token is None or not stream.may_stream:
-        return None
-    head = b'{"progressToken":%b' % token
+def _notify(stream: AnswerStream, token: bytes | None) -> Notify:
+    """Return what hands on log messages, and progress under the client's own token if it sent one."""
 
     async def notify(notification: Notification) -> None:
-        if notification.kind == "progress":  # log messages are not offered
+        if notification.kind == "message":
+            await stream.event(encode_notification("notifications/message", notification.params))
+        elif token is not None:
             members = notification.params.strip()[1:]
-            await stream.event(encode_notification("notifications/progress", _with_members(head, members)))
+            params = _with_members(b'{"progressToken":%b' % token, members)
+            await stream.event(encode_notification("notifications/progress", params))
 
     return notify
 
@@ -119,11 +123,11 @@ def _with_members(head: bytes, members: bytes) -> bytes:
     return head + (b"," if members.lstrip() != b"}" else b"") + members
 
 
-def _key(request: Request, request_id: RequestId) -> CallKey:
+def _key(request: Request, request_id: RequestId | None) -> Hashable:
     """Return what a call and its cancellation have in common.
 
     Without a session it is the caller and where it calls from: request ids are small numbers that every client of
     the same principal uses too.
     """
     where = request.client_host if request.session is None else request.session.number
-    return (request.principal.key, request.endpoint.resource, where, request_id)
+    return (request.principal.key, request.endpoint.resource, where, type(request_id), request_id)

@@ -1,4 +1,4 @@
-"""What one endpoint of a gateway shows in one era: its tools, ready to be sent.
+"""What one endpoint of a gateway shows at one protocol revision: its tools, ready to be sent.
 
 A list answer is the join of fragments that were encoded when the gateway was compiled. The pages at the usual places
 are joined then as well; a cursor that points elsewhere (the list changed between two pages) costs one join.
@@ -15,7 +15,7 @@ from portico.model.gateway import Era
 from portico.protocol import cursors, naming
 from portico.protocol.errors import INVALID_PARAMS, RpcRefused
 from portico.protocol.mirrored import Mirror
-from portico.protocol.server import CACHE_HINTS, SERVER_INFO_MEMBER
+from portico.protocol.server import CACHE_MS, SERVER_INFO_MEMBER, cache_hints
 
 UNAVAILABLE_META: Final = "dev.portico/unavailableTargets"
 
@@ -26,12 +26,13 @@ class ToolEntry:
 
     target: str
     tool: str
+    era: Era  #: in which its target is asked
     fragment: bytes  #: JSON object
     mirrors: tuple[Mirror, ...] = ()  #: arguments that must be repeated in headers
 
 
 class Catalog:
-    """The tools of one endpoint in one era, sorted by name. Immutable."""
+    """The tools of one endpoint at one revision, sorted by name. Immutable."""
 
     def __init__(
         self,
@@ -41,16 +42,20 @@ class Catalog:
         tools: Mapping[str, ToolEntry],
         unavailable: Mapping[str, str],
         page_size: int,
+        ttl_ms: int = CACHE_MS,
+        public: bool = False,
     ) -> None:
         """Join the pages.
 
         ``scope`` is what cursors of this list are bound to; ``unavailable`` tells by target name why its tools are
-        missing; a ``page_size`` of 0 puts everything on one page.
+        missing; a ``page_size`` of 0 puts everything on one page; ``ttl_ms`` and ``public`` say how long and for
+        whom a modern client may keep a page.
         """
         self.scope = scope
         self.tools = tools
         self.unavailable = unavailable
         self._era: Era = era
+        self._hints = cache_hints(ttl_ms, public=public)
         self._names = sorted(tools)
         self._size = page_size or max(len(tools), 1)
         self._pages = {
@@ -103,4 +108,4 @@ class Catalog:
             left_out = [{"target": name, "reason": reason} for name, reason in sorted(self.unavailable.items())]
             told.append(b'"%b":%b' % (UNAVAILABLE_META.encode(), msgspec.json.encode(left_out)))
         meta = b',"_meta":{%b}' % b",".join(told) if told else b""
-        return meta if self._era == "legacy" else CACHE_HINTS + meta
+        return meta if self._era == "legacy" else self._hints + meta

@@ -6,8 +6,9 @@ looked at), decoded the message and found its era; what it cannot read never get
     record      a block around everything below: denied, failed and cancelled calls are recorded too, before any
                 answer is sent, and a call that could not be recorded is not made
     resolve     the name that was sent -> this caller's tool, or why there is none
-    agree       arguments that the tool wants repeated in headers are what the headers say
-    invoke      the target, in the caller's era; its bytes come back as they are
+    agree       arguments that the tool wants repeated in headers are what the headers say; for a legacy caller of a
+                modern target, who sends none, they are made here
+    invoke      the target, in the era that was chosen when the gateway was compiled; its bytes come back as they are
 
 Steps that are built later slot in between (docs/architecture.md draws the whole order): limits before and after
 resolve, interceptors around everything from resolve to invoke, the decision of policy after resolve, the credential
@@ -17,25 +18,27 @@ Whatever fails is raised; ``calls`` renders it. The caller's own token is not in
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from portico.gateway.catalog import ToolEntry
 from portico.gateway.inflight import Cancellable
 from portico.gateway.recording import CallFacts, Recorder
 from portico.gateway.request import Request
-from portico.model.call import Answer, Notification, ToolCall
+from portico.model.call import Answer, LogLevel, Notification, ToolCall
 from portico.protocol import mirrored, naming
 from portico.protocol.era import trace_members
 
 Notify = Callable[[Notification], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallParams:
+class CallParams(msgspec.Struct, frozen=True, kw_only=True):
     """The params of ``tools/call`` that we read; ``arguments`` stays raw JSON."""
 
     name: str
     arguments: bytes | None
+    wants_progress: bool = False  #: and the answer can carry it
+    log_level: LogLevel | None = None  #: from which on log messages are wanted, where the answer can carry them
 
 
 async def call_tool(
@@ -48,10 +51,10 @@ async def call_tool(
         params: which tool, with what.
         recorder: where the call is recorded.
         ending: by which the client's cancellation reaches the call.
-        notify: awaited for each progress notification; None when this answer cannot carry any.
+        notify: awaited for each notification that was asked for; None when this answer cannot carry any.
 
     Raises:
-        RpcRefused: no such tool, its target is not available in this era, or headers disagree with arguments.
+        RpcRefused: no such tool, its target is not available, or headers disagree with arguments.
         UpstreamError, LimitExceeded: the target failed or is too busy.
         JournalFull: the call could not be recorded.
         CallCancelled: the client ended it.
@@ -59,10 +62,9 @@ async def call_tool(
     with recorder.call(facts_of(request, params.name)) as record, ending:
         tool = request.catalog.find(params.name)
         record.resolved(tool)
-        if tool.mirrors and request.modern:
-            mirrored.check(tool.mirrors, request.headers.mirrored, params.arguments)
+        repeated = _agree(request, tool, params)
         target = request.live.targets[tool.target]
-        answer = await target.invoke(_upstream_call(request, tool, params, wants_progress=notify is not None), notify)
+        answer = await target.invoke(_upstream_call(request, tool, params, repeated), notify)
         record.answered(answer)
     return answer
 
@@ -82,15 +84,27 @@ def facts_of(request: Request, name: str) -> CallFacts:
     )
 
 
-def _upstream_call(request: Request, tool: ToolEntry, params: CallParams, *, wants_progress: bool) -> ToolCall:
+def _agree(request: Request, tool: ToolEntry, params: CallParams) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the ``Mcp-Param-*`` headers of the call: the client's own, those that no tool asked for included."""
+    if request.modern:
+        if tool.mirrors:
+            mirrored.check(tool.mirrors, request.headers.mirrored, params.arguments)
+        return tuple(request.headers.mirrored)
+    return mirrored.headers_for(tool.mirrors, params.arguments) if tool.mirrors else ()
+
+
+def _upstream_call(
+    request: Request, tool: ToolEntry, params: CallParams, repeated: tuple[tuple[bytes, bytes], ...]
+) -> ToolCall:
     return ToolCall(
         tool=tool.tool,
         arguments=params.arguments,
-        era=request.spoken.era,
+        era=tool.era,
         version=request.spoken.version,
         principal=request.principal,
         session="" if request.session is None else request.session.number,
-        wants_progress=wants_progress,
+        wants_progress=params.wants_progress,
+        log_level=params.log_level,
         trace=trace_members(request.message) if request.modern else None,
-        mirrored=tuple(request.headers.mirrored) if request.modern else (),
+        mirrored=repeated,
     )

@@ -7,7 +7,7 @@ from portico.gateway.snapshot import Endpoint, Snapshot
 from portico.model.call import Answer, RpcError
 from portico.model.errors import Forbidden, LimitExceeded, PorticoError, Unauthenticated, Unavailable, UpstreamError
 from portico.oauth.challenge import bearer_challenge, describe
-from portico.protocol import server
+from portico.protocol import revisions, server
 from portico.protocol.capabilities import lacks
 from portico.protocol.era import CLIENT_CAPABILITIES
 from portico.protocol.errors import (
@@ -66,11 +66,14 @@ def failed(error: PorticoError, request: Request, *, tool: str = "") -> Reply:
 
 
 def answered(answer: Answer, request: Request) -> Reply:
-    """Return a target's answer, its result byte for byte."""
+    """Return a target's answer, its result byte for byte when the target was asked in the client's own revision."""
     request_id = request.message.raw_id
     assert request_id is not None  # only requests are answered
     if answer.result is not None:
-        return Reply(200, encode_result(request_id, answer.result))
+        result, version = answer.result, request.spoken.version
+        if answer.version != version:
+            result = revisions.result_at(version, result, spoken=answer.version)
+        return Reply(200, encode_result(request_id, result))
     assert answer.error is not None
     error = _own_meaning(answer.error, request)
     if error is None:

@@ -1,7 +1,6 @@
 """One authenticated JSON-RPC request on its way through the gateway, and how it is answered."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -24,8 +23,7 @@ JSON_HEADERS: Final[tuple[Header, ...]] = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(msgspec.Struct, frozen=True, kw_only=True):
     """A decoded message of a known caller. ``principal`` was made by the authorizer."""
 
     id: str  #: of the HTTP request, for logs and audit
@@ -48,8 +46,8 @@ class Request:
 
     @property
     def catalog(self) -> Catalog:
-        """The tools that this caller's era can see here."""
-        return self.endpoint.catalogs[self.spoken.era]
+        """The tools that a client of this revision can see here."""
+        return self.endpoint.catalogs[self.spoken.version]
 
     @property
     def modern(self) -> bool:

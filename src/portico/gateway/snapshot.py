@@ -1,7 +1,8 @@
 """A gateway's rows, compiled: everything that a request needs to know, immutable, built beside the running one.
 
 A snapshot holds one :class:`Endpoint` for the gateway (all targets, names ``target___tool``) and one for each target
-(its own names), each with a catalog per era that the gateway offers.
+(its own names), each with a catalog per revision that the gateway offers. Here it is decided in which era a target is
+asked: in the client's own when the target speaks it, else in the other one. A call only looks it up.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,10 +12,10 @@ from typing import Final
 import msgspec
 
 from portico.gateway.catalog import Catalog, ToolEntry
-from portico.model.gateway import Era, Gateway, JwtAuthorizer, era_of
-from portico.model.target import Target, Tool
+from portico.model.gateway import Era, Gateway, JwtAuthorizer, NoAuthorizer, era_of
+from portico.model.target import EraTools, Target
 from portico.oauth.resource import gateway_resource, metadata_url, target_resource
-from portico.protocol import naming, server, versions
+from portico.protocol import naming, revisions, server, versions
 from portico.protocol.mirrored import InvalidAnnotation, Mirror, mirrors_of
 from portico.web.cors import OriginPolicy, policy_for
 
@@ -33,7 +34,7 @@ class Endpoint:
     resource: str  #: its canonical URL (RFC 8707)
     metadata_url: str  #: where its RFC 9728 document stands
     audience: frozenset[str]  #: a token of one of our issuers must be for one of these
-    catalogs: Mapping[Era, Catalog]
+    catalogs: Mapping[str, Catalog]  #: by the revision that the client speaks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +54,7 @@ def compile_snapshot(gateway: Gateway, targets: Sequence[Target], *, public_url:
     """Compile a gateway and its targets. Pure; costs time in the number of tools."""
     compiler = _Compiler(gateway, public_url)
     endpoints = {ALL_TARGETS: compiler.endpoint(ALL_TARGETS, targets)}
-    left_out = tuple(compiler.left_out)  # the endpoints of single targets leave out the same
+    left_out = tuple(dict.fromkeys(compiler.left_out))  # the endpoints of single targets leave out the same
     for target in targets:
         endpoints[target.name] = compiler.endpoint(target.name, [target])
     authorizer = gateway.authorizer
@@ -66,9 +67,25 @@ def compile_snapshot(gateway: Gateway, targets: Sequence[Target], *, public_url:
             version: server.initialize_result(version, title=gateway.name, instructions=gateway.instructions)
             for version in versions.legacy(gateway.supported_versions)
         },
-        discover=server.discover_result(gateway.supported_versions, instructions=gateway.instructions),
+        discover=server.discover_result(
+            gateway.supported_versions, instructions=gateway.instructions, logging=gateway.streaming
+        ),
         left_out=left_out,
     )
+
+
+class _NameTooLong(Exception):
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Described:
+    """A tool as clients of one revision know it, but for its name here."""
+
+    name: str  #: the target's
+    members: dict[str, msgspec.Raw]
+    mirrors: tuple[Mirror, ...]
+    fault: str = ""  #: why such clients may not see it
 
 
 class _Compiler:
@@ -78,7 +95,7 @@ class _Compiler:
         self.left_out: list[str] = []
         self._gateway = gateway
         self._public_url = public_url
-        self._eras: list[Era] = sorted({era_of(version) for version in gateway.supported_versions})
+        self._described: dict[tuple[str, str], tuple[_Described, ...]] = {}  # by target id and revision
 
     def endpoint(self, name: str, targets: Sequence[Target]) -> Endpoint:
         own = gateway_resource(self._public_url, self._gateway.id)
@@ -88,22 +105,34 @@ class _Compiler:
             resource=resource,
             metadata_url=metadata_url(resource),
             audience=frozenset({own, resource}),
-            catalogs={era: self._catalog(name, targets, era) for era in self._eras},
+            catalogs=self._catalogs(name, targets),
         )
 
-    def _catalog(self, name: str, targets: Sequence[Target], era: Era) -> Catalog:
+    def _catalogs(self, name: str, targets: Sequence[Target]) -> dict[str, Catalog]:
+        """Return a catalog per revision; those of one era that show the same are one."""
+        made: dict[str, Catalog] = {}
+        for version in self._gateway.supported_versions:
+            catalog = self._catalog(name, targets, version)
+            same = (known for of, known in made.items() if era_of(of) == era_of(version))
+            made[version] = next((known for known in same if known.tools == catalog.tools), catalog)
+        return made
+
+    def _catalog(self, name: str, targets: Sequence[Target], version: str) -> Catalog:
+        era = era_of(version)
         tools: dict[str, ToolEntry] = {}
         unavailable: dict[str, str] = {}
+        shown: list[EraTools] = []
         for target in targets:
-            offered = target.tools_in(era)
+            offered = target.offered_to(era)
             if offered is None:
-                unavailable[target.name] = _why_unavailable(target, era)
+                unavailable[target.name] = _why_unavailable(target)
                 self.left_out.append(unavailable[target.name])
                 continue
-            for tool in offered.tools:
+            shown.append(offered)
+            for tool in self._describe(target, offered, version):
                 listed = tool.name if name else naming.join(target.name, tool.name)
                 try:
-                    tools[listed] = _entry(target, tool, listed)
+                    tools[listed] = _entry(target, offered.era, tool, listed)
                 except (InvalidAnnotation, _NameTooLong) as error:
                     self.left_out.append(f"Tool {tool.name!r} of target {target.name!r} is left out: {error}")
         return Catalog(
@@ -112,32 +141,55 @@ class _Compiler:
             tools=tools,
             unavailable=unavailable,
             page_size=self._gateway.page_size,
+            ttl_ms=min((server.CACHE_MS, *(offered.ttl_ms for offered in shown if offered.ttl_ms is not None))),
+            public=self._is_public(shown),
         )
 
+    def _is_public(self, shown: Sequence[EraTools]) -> bool:
+        """Tell whether a list is the same for everybody: whoever authorizes may show each caller another one."""
+        return isinstance(self._gateway.authorizer, NoAuthorizer) and all(offered.public for offered in shown)
 
-class _NameTooLong(Exception):
-    pass
+    def _describe(self, target: Target, offered: EraTools, version: str) -> tuple[_Described, ...]:
+        key = (target.id, version)
+        if key not in self._described:
+            self._described[key] = tuple(
+                _described(tool.name, tool.definition, offered.era, version) for tool in offered.tools
+            )
+        return self._described[key]
 
 
-def _entry(target: Target, tool: Tool, listed: str) -> ToolEntry:
+def _described(name: str, definition: bytes, spoken: Era, version: str) -> _Described:
+    """Describe a tool of a target that is asked in the era ``spoken`` for clients of ``version``."""
+    members = revisions.tool_at(version, _open_tool(definition))
+    for member in _NOT_SERVED:
+        members.pop(member, None)
+    mirrors: tuple[Mirror, ...] = ()
+    fault = ""
+    # Annotations mean something to modern clients, who must not see a bad one, and to modern targets.
+    if "inputSchema" in members and "modern" in (spoken, era_of(version)):
+        try:
+            mirrors = mirrors_of(msgspec.json.decode(members["inputSchema"]))
+        except InvalidAnnotation as error:
+            fault = error.public
+    return _Described(name=name, members=members, mirrors=mirrors, fault=fault)
+
+
+def _entry(target: Target, era: Era, tool: _Described, listed: str) -> ToolEntry:
+    if tool.fault:
+        raise InvalidAnnotation(tool.fault)
     if len(listed) > naming.MAX_NAME_CHARS:
         raise _NameTooLong(f"its name has more than {naming.MAX_NAME_CHARS} characters here")
-    members = _open_tool(tool.definition)
-    mirrors: tuple[Mirror, ...] = ()
-    if "inputSchema" in members:
-        mirrors = mirrors_of(msgspec.json.decode(members["inputSchema"]))
-    for name in _NOT_SERVED:
-        members.pop(name, None)
-    members["name"] = msgspec.Raw(msgspec.json.encode(listed))
-    return ToolEntry(target=target.name, tool=tool.name, fragment=msgspec.json.encode(members), mirrors=mirrors)
+    named = {**tool.members, "name": msgspec.Raw(msgspec.json.encode(listed))}
+    return ToolEntry(
+        target=target.name, tool=tool.name, era=era, fragment=msgspec.json.encode(named), mirrors=tool.mirrors
+    )
 
 
-def _why_unavailable(target: Target, era: Era) -> str:
+def _why_unavailable(target: Target) -> str:
     if not target.eras:
         return f"Target {target.name!r} has not been synchronized yet (its status is {target.status})."
     spoken = ", ".join(entry.version for entry in target.eras)
-    asked = "2026-07-28" if era == "modern" else "2025-11-25 or earlier"
     return (
-        f"Target {target.name!r} speaks MCP {spoken} only; a client that speaks {asked} cannot reach it through this "
-        "gateway yet."
+        f"Target {target.name!r} was found to speak MCP {spoken}, but its setting x-portico.era says "
+        f"{target.era!r} only; its last synchronization says why that failed."
     )

@@ -70,8 +70,18 @@ class Live:
 class Snapshots:
     """Every gateway of the process, in memory; the database is read when a gateway changed, never by a call."""
 
-    def __init__(self, *, database: Database, relay: Relay, sessions: UpstreamSessions, public_url: str) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        relay: Relay,
+        sessions: UpstreamSessions,
+        public_url: str,
+        stale: Callable[[str], None] | None = None,
+    ) -> None:
+        """Take what is called with a target's id when it turned out to speak another era than it did."""
         self._database = database
+        self._stale = stale
         self._relay = relay
         self._sessions = sessions
         self._public_url = public_url
@@ -159,7 +169,7 @@ class Snapshots:
         for target in targets:
             running = old.get(target.name)
             if running is None or running.target != target:
-                running = McpServerTarget(target, relay=self._relay, sessions=self._sessions)
+                running = McpServerTarget(target, relay=self._relay, sessions=self._sessions, stale=self._stale)
             connected[target.name] = running
         return connected
 

@@ -6,6 +6,9 @@ from typing import Literal
 from portico.model.gateway import Era
 from portico.model.principal import Principal
 
+#: Of log messages, the least severe first (RFC 5424).
+LogLevel = Literal["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCall:
@@ -13,14 +16,14 @@ class ToolCall:
 
     tool: str
     arguments: bytes | None  #: the ``arguments`` member as raw JSON, None when the client sent none
-    era: Era
+    era: Era  #: to speak to the target, as it was synchronized; not always the client's own
     version: str  #: the protocol revision that the client speaks
     principal: Principal
     session: str = ""  #: the downstream session's number; empty when there is none
     wants_progress: bool = False  #: the client sent a progress token and its answer may stream
-    log_level: str = ""  #: modern clients ask for log messages per request; empty for none
+    log_level: LogLevel | None = None  #: modern clients ask for log messages per request; None for none
     trace: bytes | None = None  #: raw JSON object of traceparent, tracestate, baggage members to hand on
-    mirrored: tuple[tuple[bytes, bytes], ...] = ()  #: ``Mcp-Param-*`` headers of the client, handed on as sent
+    mirrored: tuple[tuple[bytes, bytes], ...] = ()  #: ``Mcp-Param-*`` headers, the client's as sent or made by us
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +42,7 @@ class Answer:
     result: bytes | None = None
     error: RpcError | None = None
     is_error: bool = False  #: ``result`` is a tool result with ``isError: true``
+    version: str = ""  #: the protocol revision whose rules ``result`` follows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +54,7 @@ class Notification:
 
     kind: Literal["progress", "message"]
     params: bytes
+    level: LogLevel | None = None  #: of a message
 
 
 #: What an audit record says became of a call.

@@ -58,6 +58,8 @@ class _StoredEra(msgspec.Struct, frozen=True):
     era: str
     version: str
     tools: list[msgspec.Raw]
+    ttl_ms: int | None = None
+    public: bool = False
 
 
 class _Named(msgspec.Struct):
@@ -124,7 +126,14 @@ def parse_target(
 def dump_eras(eras: tuple[EraTools, ...]) -> bytes:
     """Encode what a synchronization found, for the target's row."""
     stored = [
-        _StoredEra(era=e.era, version=e.version, tools=[msgspec.Raw(t.definition) for t in e.tools]) for e in eras
+        _StoredEra(
+            era=e.era,
+            version=e.version,
+            tools=[msgspec.Raw(t.definition) for t in e.tools],
+            ttl_ms=e.ttl_ms,
+            public=e.public,
+        )
+        for e in eras
     ]
     return msgspec.json.encode(stored)
 
@@ -139,6 +148,8 @@ def load_eras(text: bytes) -> tuple[EraTools, ...]:
             tools=tuple(
                 Tool(name=msgspec.json.decode(raw, type=_Named).name, definition=bytes(raw)) for raw in entry.tools
             ),
+            ttl_ms=entry.ttl_ms,
+            public=entry.public,
         )
         for entry in stored
     )

@@ -30,6 +30,8 @@ class EraTools:
     era: Era
     version: str  #: the protocol revision that was negotiated
     tools: tuple[Tool, ...]
+    ttl_ms: int | None = None  #: how long a client may keep the list, in milliseconds; None: the target cannot say
+    public: bool = False  #: the target says that its list is the same for everybody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,3 +58,11 @@ class Target:
     def tools_in(self, era: Era) -> EraTools | None:
         """Return what the target offers in ``era``, or None when it does not speak it."""
         return next((entry for entry in self.eras if entry.era == era), None)
+
+    def offered_to(self, era: Era) -> EraTools | None:
+        """Return what a client of ``era`` is offered: the target's own tools of it, else those of the other era.
+
+        None when the target has not been synchronized in an era that its setting allows.
+        """
+        allowed = [entry for entry in self.eras if self.era in ("auto", entry.era)]
+        return next((entry for entry in allowed if entry.era == era), allowed[0] if allowed else None)

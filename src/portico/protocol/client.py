@@ -108,7 +108,7 @@ def call_body(
     request_id: int,
     arguments: bytes | None,
     wants_progress: bool = False,
-    log_level: str = "",
+    log_level: str | None = None,
     trace: bytes | None = None,
 ) -> bytes:
     """Build the body of a ``tools/call``. The progress token is our request id.
@@ -119,7 +119,7 @@ def call_body(
     meta: list[bytes] = []
     if wants_progress:
         meta.append(b'"progressToken":' + number)
-    if log_level and prepared.modern:
+    if log_level is not None and prepared.modern:
         meta.append(b'"io.modelcontextprotocol/logLevel":' + msgspec.json.encode(log_level))
     if trace is not None and (members := _trace_members(trace)):
         meta.append(members)

@@ -11,8 +11,9 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from portico.model.call import Answer, Notification, RpcError
+from portico.model.call import Answer, LogLevel, Notification, RpcError
 from portico.model.errors import UpstreamInvalid, UpstreamStatus
+from portico.model.gateway import MODERN_VERSIONS
 from portico.protocol.capabilities import missing_data
 
 PARSE_ERROR = -32700
@@ -211,7 +212,7 @@ class _ModernResult(msgspec.Struct):
     content: list[_Block] | UnsetType = UNSET
     isError: bool = False  # noqa: N815  # the wire's name
     # Absent from older servers: treated as complete (2026-07-28 patterns/mrtr).
-    resultType: str = "complete"  # noqa: N815  # the wire's name
+    resultType: str | UnsetType = UNSET  # noqa: N815  # the wire's name
 
 
 _decode_legacy_result = msgspec.json.Decoder(_LegacyResult).decode
@@ -228,20 +229,24 @@ _ABOUT_US = {
 }
 
 
-def tool_answer(message: Message, *, modern: bool) -> Answer:
+def tool_answer(message: Message, *, version: str) -> Answer:
     """Judge the response to a ``tools/call``: a result of the right shape, or an error worth handing on.
+
+    ``version`` is the revision in which the target was asked.
 
     Raises:
         UpstreamInvalid: the result is no tool result, asks for input, or the error is about our own envelope.
     """
     error, result = message.error, message.result
+    modern = version in MODERN_VERSIONS
     if not isinstance(error, UnsetType):
-        return Answer(error=_judge_error(error, modern=modern))
+        return Answer(error=_judge_error(error, modern=modern), version=version)
     assert not isinstance(result, UnsetType)
-    is_error, fault = _judge_modern(result) if modern else _judge_legacy(result)
+    is_error, whole, fault = _judge_modern(result) if modern else _judge_legacy(result)
     if fault:
         raise UpstreamInvalid(fault)
-    return Answer(result=bytes(result), is_error=is_error)
+    told = bytes(result) if whole else b'{"resultType":"complete",%b' % bytes(result).lstrip()[1:]
+    return Answer(result=told, is_error=is_error, version=version)
 
 
 def _judge_error(error: _ErrorObject, *, modern: bool) -> RpcError:
@@ -255,30 +260,30 @@ def _judge_error(error: _ErrorObject, *, modern: bool) -> RpcError:
     return RpcError(code=error.code, message=error.message, data=data)
 
 
-def _judge_legacy(result: Raw) -> tuple[bool, str]:
-    """Return ``isError`` and what is wrong, empty for nothing."""
+def _judge_legacy(result: Raw) -> tuple[bool, bool, str]:
+    """Return ``isError``, whether all is there that a result must hold, and what is wrong, empty for nothing."""
     try:
-        return _decode_legacy_result(result).isError, ""
+        return _decode_legacy_result(result).isError, True, ""
     except msgspec.ValidationError as error:
-        return False, f"The target's result is not a tool result (at {place_of(error)})."
+        return False, False, f"The target's result is not a tool result (at {place_of(error)})."
     except RecursionError:
-        return False, "The target's result is nested too deeply."
+        return False, False, "The target's result is nested too deeply."
 
 
-def _judge_modern(result: Raw) -> tuple[bool, str]:
+def _judge_modern(result: Raw) -> tuple[bool, bool, str]:
     try:
         shape = _decode_modern_result(result)
     except msgspec.ValidationError as error:
-        return False, f"The target's result is not a tool result (at {place_of(error)})."
+        return False, False, f"The target's result is not a tool result (at {place_of(error)})."
     except RecursionError:
-        return False, "The target's result is nested too deeply."
+        return False, False, "The target's result is nested too deeply."
     if shape.resultType == "input_required":
-        return False, _NEEDS_CLIENT
-    if shape.resultType != "complete":
-        return False, "The target answered with a kind of result that this gateway does not know."
+        return False, False, _NEEDS_CLIENT
+    if shape.resultType is not UNSET and shape.resultType != "complete":
+        return False, False, "The target answered with a kind of result that this gateway does not know."
     if shape.content is UNSET:
-        return False, "The target's result is not a tool result (at $.content)."
-    return shape.isError, ""
+        return False, False, "The target's result is not a tool result (at $.content)."
+    return shape.isError, shape.resultType is not UNSET, ""
 
 
 # What a stream says before its answer
@@ -295,7 +300,7 @@ class _ProgressWithToken(_Progress, omit_defaults=True):
 
 
 class _LogMessage(msgspec.Struct):
-    level: Literal["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"]
+    level: LogLevel
     data: Raw
     logger: str | UnsetType = UNSET
 
@@ -321,8 +326,7 @@ def notification_of(message: Message, request_id: int) -> Notification | None:
             bare = _Progress(progress=told.progress, total=told.total, message=told.message)
             return Notification(kind="progress", params=_encode(bare))
         if message.method == "notifications/message":
-            _decode_log(params)
-            return Notification(kind="message", params=bytes(params))
+            return Notification(kind="message", params=bytes(params), level=_decode_log(params).level)
     except (msgspec.DecodeError, RecursionError):
         return None
     return None

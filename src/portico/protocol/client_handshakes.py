@@ -1,6 +1,6 @@
 """The client's half of MCP, sans-IO: reading what a server answers to initialize, discover and lists, both eras."""
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Raw, UnsetType
@@ -42,6 +42,21 @@ class ToolsPage(msgspec.Struct):
 
     tools: list[Raw]
     nextCursor: str | None = None  # noqa: N815  # the wire's name
+    ttlMs: Any = None  # noqa: N815  # the wire's name
+    cacheScope: Any = None  # noqa: N815  # the wire's name
+
+    @property
+    def ttl_ms(self) -> int:
+        """How long the page may be kept, in milliseconds: 0 for a hint that is missing or negative, as the spec asks.
+
+        2026-07-28 server/utilities/caching "Time-to-Live (TTL) Field".
+        """
+        return max(self.ttlMs, 0) if type(self.ttlMs) is int else 0
+
+    @property
+    def public(self) -> bool:
+        """Whether the page is the same for everybody."""
+        return self.cacheScope == "public"
 
 
 class _UnsupportedVersion(msgspec.Struct):

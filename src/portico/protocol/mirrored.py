@@ -1,7 +1,8 @@
 """``x-mcp-header``: arguments that a modern client repeats in ``Mcp-Param-*`` headers.
 
 The annotations of a tool are read once, when its gateway is compiled; a call then costs a look only when its tool
-has some (MCP 2026-07-28 streamable-http, "Custom Headers from Tool Parameters").
+has some (MCP 2026-07-28 streamable-http, "Custom Headers from Tool Parameters"). A legacy client knows nothing of
+it: in front of a modern target the headers are made here.
 """
 
 import re
@@ -11,10 +12,13 @@ from typing import Any, Final, cast
 import msgspec
 
 from portico.model.errors import InputError
+from portico.protocol.client import header_value
 from portico.protocol.errors import INVALID_PARAMS, RpcRefused
 from portico.protocol.headers import PARAM_PREFIX, decode_value, mismatch
 
 ANNOTATION: Final = "x-mcp-header"
+#: Bytes of one header that we make; servers refuse larger ones, and say less about it.
+MAX_HEADER_BYTES: Final = 8 * 1024
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}\Z")
 _DECIMAL = re.compile(r"-?[0-9]{1,64}(\.0{1,64})?\Z")
 _TYPES: Final = ("string", "integer", "boolean")
@@ -84,6 +88,43 @@ def check(mirrors: Sequence[Mirror], headers: Sequence[tuple[bytes, bytes]], arg
             raise mismatch(f"the header {name} must be sent once and repeat the argument {'.'.join(mirror.path)}.")
         if not _equal(decode_value(sent[0]), expected, mirror.type):
             raise mismatch(f"the header {name} differs from the argument {'.'.join(mirror.path)}.")
+
+
+def headers_for(mirrors: Sequence[Mirror], arguments: bytes | None) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the headers of a call whose client does not send them.
+
+    An argument that is absent, null, or of another type than it is declared has none; the last is for the target to
+    refuse.
+
+    Raises:
+        RpcRefused: -32602; the arguments cannot be read, or one of them is too long for a header.
+    """
+    values: object = {} if arguments is None else _decode(arguments)
+    made: list[tuple[bytes, bytes]] = []
+    for mirror in mirrors:
+        text = _as_text(_value_at(values, mirror.path), mirror.type)
+        if text is None:
+            continue
+        value = header_value(text)
+        if len(value) > MAX_HEADER_BYTES:
+            where = ".".join(mirror.path)
+            raise RpcRefused(INVALID_PARAMS, f"The argument {where} is too long for the header that repeats it.")
+        made.append((mirror.header, value))
+    return tuple(made)
+
+
+def _as_text(value: object, declared: str) -> str | None:
+    match value:
+        case bool() if declared == "boolean":
+            return "true" if value else "false"
+        case str() if declared == "string":
+            return value
+        case int() if declared == "integer" and not isinstance(value, bool):
+            return str(value)
+        case float() if declared == "integer" and value.is_integer():
+            return str(int(value))
+        case _:
+            return None
 
 
 def _mirror(path: tuple[str, ...] | None, schema: Mapping[str, Any]) -> Mirror:

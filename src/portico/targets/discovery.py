@@ -1,8 +1,6 @@
 """What a target offers: the eras it speaks, and its tools in each.
 
-An era verdict is learnt only from an answer that a server of the other era gives. Credentials, overload, faults and
-silence (401, 403, 429, 5xx, no connection) say nothing about eras: such an era is *undecided*, and what was known
-of it before stays true (2026-07-28 streamable-http "Backward Compatibility").
+An era of which no verdict can be had (``verdicts`` says why) is *undecided*: what was known of it before stays true.
 """
 
 import asyncio
@@ -10,14 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from itertools import count
 
-from portico.model.errors import (
-    EgressDenied,
-    UpstreamError,
-    UpstreamInvalid,
-    UpstreamStatus,
-    UpstreamTooLarge,
-    UpstreamUnreachable,
-)
+from portico.model.errors import EgressDenied, UpstreamError, UpstreamStatus, UpstreamUnreachable
 from portico.model.gateway import LEGACY_VERSIONS, Era
 from portico.model.target import EraTools, Target, Tool
 from portico.net.relay import Relay
@@ -28,17 +19,9 @@ from portico.protocol.client import (
     modern_headers,
     modern_request,
 )
-from portico.protocol.client_answers import (
-    HEADER_MISMATCH,
-    IN_FRONT,
-    INTERNAL_ERROR,
-    MISSING_CLIENT_CAPABILITY,
-    UNSUPPORTED_VERSION,
-    Message,
-)
+from portico.protocol.client_answers import IN_FRONT, UNSUPPORTED_VERSION, Message
 from portico.protocol.client_handshakes import (
     DiscoverResult,
-    Refusal,
     ToolsPage,
     error_code_of,
     read_result,
@@ -47,16 +30,13 @@ from portico.protocol.client_handshakes import (
 from portico.targets.definitions import InvalidDefinition, read_definition
 from portico.targets.exchange import Route, answer_of, route_to
 from portico.targets.handshake import close_session, open_session
+from portico.targets.verdicts import OTHER, denies
 
 MAX_TOOLS = 1000  #: tools of one target in one era
 MAX_PAGES = 100  #: pages of one list
 MAX_REASONS = 50  #: sentences; a server with a thousand bad tools must not fill the database
 DISCOVERY_SECONDS = 120.0  #: seconds for all of it
 PROBE_SECONDS = 15.0  #: seconds for each answer
-
-_REFUSALS = range(400, 500)  #: HTTP
-#: JSON-RPC errors that tell of a fault, or of a modern server that could not take our request.
-_NO_VERDICT = frozenset({INTERNAL_ERROR, HEADER_MISMATCH, MISSING_CLIENT_CAPABILITY})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +69,6 @@ _LABELS: dict[Era, str] = {
     "modern": f"protocol {MODERN_VERSION}",
     "legacy": f"protocol {LEGACY_VERSIONS[0]} to {LEGACY_VERSIONS[-1]}",
 }
-_OTHER: dict[Era, Era] = {"modern": "legacy", "legacy": "modern"}
 
 
 async def discover(target: Target, *, relay: Relay, seconds: float = DISCOVERY_SECONDS) -> Discovery:
@@ -132,7 +111,7 @@ async def _try_era(era: Era, relay: Relay, route: Route, found: _Findings, *, hi
         return False
     except UpstreamError as error:
         # Without a verdict an operator may know better.
-        other = _OTHER[era]
+        other = OTHER[era]
         found.say(era, f"{error.public} If it speaks {other} only, set its era to {other}." if hint else error.public)
         found.undecided.add(era)
         return not (isinstance(error, UpstreamStatus) and error.http_status in IN_FRONT)
@@ -151,10 +130,10 @@ async def _modern(relay: Relay, route: Route, say: Say) -> EraTools:
             raise _NotSpoken(f"the target offers {', '.join(offered) or 'other versions'} instead.")
         result = read_result(message, DiscoverResult)
     except UpstreamError as error:
-        raise _verdict(error) from None
+        raise _verdict("modern", error) from None
     if MODERN_VERSION not in result.supportedVersions:
         raise _NotSpoken("the target does not offer it.")
-    tools: tuple[Tool, ...] = ()
+    listed = _Listed()
     if result.has_tools:
         numbers = count(2)
 
@@ -163,19 +142,25 @@ async def _modern(relay: Relay, route: Route, say: Say) -> EraTools:
             body = modern_request("tools/list", number, cursor=cursor)
             return await _ask(relay, route, modern_headers("tools/list"), body, number)
 
-        tools = await _list_tools("modern", page, say)
+        await listed.read("modern", page, say)
     else:
         say("the target declares no tools.")
-    return EraTools(era="modern", version=MODERN_VERSION, tools=tools)
+    return EraTools(
+        era="modern",
+        version=MODERN_VERSION,
+        tools=listed.tools,
+        ttl_ms=listed.ttl_ms,
+        public=listed.public,
+    )
 
 
 async def _legacy(relay: Relay, route: Route, say: Say) -> EraTools:
     try:
         session = await open_session(relay, route, LEGACY_VERSIONS[-1])
     except UpstreamError as error:
-        raise _verdict(error) from None
+        raise _verdict("legacy", error) from None
     try:
-        tools: tuple[Tool, ...] = ()
+        listed = _Listed()
         if session.has_tools:
             numbers = count(1)
 
@@ -185,25 +170,17 @@ async def _legacy(relay: Relay, route: Route, say: Say) -> EraTools:
                     relay, route, session.headers, legacy_request("tools/list", number, cursor=cursor), number
                 )
 
-            tools = await _list_tools("legacy", page, say)
+            await listed.read("legacy", page, say)
         else:
             say("the target declares no tools.")
-        return EraTools(era="legacy", version=session.version, tools=tools)
+        return EraTools(era="legacy", version=session.version, tools=listed.tools)
     finally:
         await close_session(relay, route, session)
 
 
-def _verdict(error: UpstreamError) -> Exception:
+def _verdict(era: Era, error: UpstreamError) -> Exception:
     """Turn a refused handshake into the verdict that the era is not spoken, where it is one."""
-    match error:
-        case UpstreamStatus(http_status=status) if status not in _REFUSALS or status in IN_FRONT:
-            return error
-        case Refusal(rpc_code=code) if code in _NO_VERDICT:
-            return error
-        case UpstreamStatus() | UpstreamInvalid() | UpstreamTooLarge():
-            return _NotSpoken(error.public)
-        case _:
-            return error
+    return _NotSpoken(error.public) if denies(era, error) else error
 
 
 async def _ask(relay: Relay, route: Route, headers: Headers, body: bytes, number: int) -> Message:
@@ -214,28 +191,43 @@ async def _ask(relay: Relay, route: Route, headers: Headers, body: bytes, number
     return await answer_of(response, request_id=number, max_bytes=route.max_bytes, total=route.timeouts.total)
 
 
-async def _list_tools(era: Era, page: Callable[[str | None], Awaitable[Message]], say: Say) -> tuple[Tool, ...]:
-    """Read all pages. An error in the middle fails the era as undecided: half a list would look like a whole one."""
-    tools: dict[str, Tool] = {}
-    cursors: set[str] = set()
-    cursor: str | None = None
-    for _ in range(MAX_PAGES):
-        result = read_result(await page(cursor), ToolsPage)
-        for raw in result.tools:
-            _take(tools, bytes(raw), era, say)
-        if len(tools) >= MAX_TOOLS:
-            if len(tools) > MAX_TOOLS or result.nextCursor is not None:
-                say(f"only the first {MAX_TOOLS} tools are published.")
-            return tuple(tools.values())[:MAX_TOOLS]
-        cursor = result.nextCursor
-        if cursor is None:
-            return tuple(tools.values())
-        if cursor in cursors:
-            say("the list of tools goes round in circles; it was read up to there.")
-            return tuple(tools.values())
-        cursors.add(cursor)
-    say(f"the list of tools has more than {MAX_PAGES} pages; the rest is not published.")
-    return tuple(tools.values())
+class _Listed:
+    """Reads the pages of one list, and what they say of how long they may be kept and for whom."""
+
+    def __init__(self) -> None:
+        self._tools: dict[str, Tool] = {}
+        self.ttl_ms: int | None = None  #: the smallest of all pages
+        self.public = True  #: until one page is not
+
+    @property
+    def tools(self) -> tuple[Tool, ...]:
+        return tuple(self._tools.values())[:MAX_TOOLS]
+
+    async def read(self, era: Era, page: Callable[[str | None], Awaitable[Message]], say: Say) -> None:
+        """Read all pages.
+
+        An error in the middle fails the era as undecided: half a list would look like a whole one.
+        """
+        cursors: set[str] = set()
+        cursor: str | None = None
+        for _ in range(MAX_PAGES):
+            result = read_result(await page(cursor), ToolsPage)
+            self.ttl_ms = result.ttl_ms if self.ttl_ms is None else min(self.ttl_ms, result.ttl_ms)
+            self.public = self.public and result.public
+            for raw in result.tools:
+                _take(self._tools, bytes(raw), era, say)
+            cursor = result.nextCursor
+            if len(self._tools) >= MAX_TOOLS:
+                if len(self._tools) > MAX_TOOLS or cursor is not None:
+                    say(f"only the first {MAX_TOOLS} tools are published.")
+                return
+            if cursor is None:
+                return
+            if cursor in cursors:
+                say("the list of tools goes round in circles; it was read up to there.")
+                return
+            cursors.add(cursor)
+        say(f"the list of tools has more than {MAX_PAGES} pages; the rest is not published.")
 
 
 def _take(tools: dict[str, Tool], raw: bytes, era: Era, say: Say) -> None:

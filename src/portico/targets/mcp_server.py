@@ -1,4 +1,4 @@
-"""Targets that are MCP servers over Streamable HTTP, spoken to in the era of the caller."""
+"""Targets that are MCP servers over Streamable HTTP, spoken to in the era that they were found to speak."""
 
 import asyncio
 import time
@@ -7,11 +7,15 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 
+from msgspec import UNSET
+
 from portico.model.call import Answer, Notification, ToolCall
-from portico.model.errors import LimitExceeded, UpstreamError, UpstreamInvalid, UpstreamTimeout
+from portico.model.errors import LimitExceeded, UpstreamError, UpstreamInvalid, UpstreamStatus, UpstreamTimeout
+from portico.model.gateway import LEGACY_VERSIONS, Era
 from portico.model.target import Target
-from portico.net.relay import Relay, Response
+from portico.net.relay import Relay, Response, Timeouts
 from portico.protocol.client import (
+    MODERN_VERSION,
     PreparedCall,
     call_body,
     cancelled_notification,
@@ -19,9 +23,13 @@ from portico.protocol.client import (
     prepare_modern_call,
 )
 from portico.protocol.client_answers import Message, notification_of, refusal_of, status_error, tool_answer
+from portico.protocol.client_handshakes import error_code_of
+from portico.protocol.logs import reaches
+from portico.targets.eras import Doubted, EraKnowledge
 from portico.targets.exchange import Listener, answer_of, route_to
-from portico.targets.handshake import ASIDE_SECONDS, post_aside
+from portico.targets.handshake import ASIDE_SECONDS, close_session, open_session, post_aside
 from portico.targets.sessions import Entry, Place, SessionKey, UpstreamSessions
+from portico.targets.verdicts import OTHER, denies, doubts
 
 MAX_QUESTIONS = 100  #: requests that a legacy server may send us in one call; each costs a POST
 
@@ -29,6 +37,7 @@ MAX_QUESTIONS = 100  #: requests that a legacy server may send us in one call; e
 Notify = Callable[[Notification], Awaitable[None]]
 
 _NEGLIGIBLE = 0.05  # seconds
+_OK = 200
 _BAD_REQUEST = 400
 _NOT_FOUND = 404
 #: What the TypeScript SDK's servers answer, with HTTP 400, to a session that they do not know (any more).
@@ -48,7 +57,9 @@ class McpServerTarget:
         relay: Relay,
         sessions: UpstreamSessions,
         clock: Callable[[], float] = time.monotonic,
+        stale: Callable[[str], None] | None = None,
     ) -> None:
+        """Take what is called with the target's id when it turned out to speak another era than it did."""
         self.target = target
         self._relay = relay
         self._sessions = sessions
@@ -59,6 +70,7 @@ class McpServerTarget:
         self._in_flight = 0
         self._modern = _prepared(target, modern=True)
         self._legacy = _prepared(target, modern=False)
+        self._eras = EraKnowledge(clock=clock, stale=lambda: None if stale is None else stale(target.id))
         sessions.hold(self._place)
 
     @property
@@ -72,6 +84,9 @@ class McpServerTarget:
 
     async def invoke(self, call: ToolCall, notify: Notify | None = None) -> Answer:
         """Call a tool and return what the target answered, byte by byte as it sent it.
+
+        A target that turns the call away because it no longer speaks the era is asked once more in the other one,
+        unless its setting fixes the era; nothing that could have had an effect is sent twice.
 
         Cancelling the task cancels the call upstream: in the modern era by closing the stream, in the legacy era by
         ``notifications/cancelled``.
@@ -90,43 +105,102 @@ class McpServerTarget:
             )
         self._in_flight += 1
         try:
-            if call.era == "modern":
-                return await self._invoke_modern(call, notify)
-            return await self._invoke_legacy(call, notify)
+            era = self._eras.era_for(call.era)
+            deadline = self._clock() + self.target.call_timeout
+            try:
+                return await self._invoke_in(era, call, notify, deadline)
+            except Doubted as doubt:
+                if self.target.era != "auto" or not await self._has_turned_from(era, doubt):
+                    return doubt.settle()
+                return await self._invoke_in_other(era, call, notify, deadline, doubt)
         finally:
             self._in_flight -= 1
 
-    async def _invoke_modern(self, call: ToolCall, notify: Notify | None) -> Answer:
+    async def _invoke_in(self, era: Era, call: ToolCall, notify: Notify | None, deadline: float) -> Answer:
+        if era == "modern":
+            return await self._invoke_modern(call, notify, deadline)
+        return await self._invoke_legacy(call, notify, deadline)
+
+    async def _invoke_in_other(
+        self, era: Era, call: ToolCall, notify: Notify | None, deadline: float, doubt: Doubted
+    ) -> Answer:
+        try:
+            answer = await self._invoke_in(OTHER[era], call, notify, deadline)
+        except Doubted:
+            self._eras.affirm(era)  # neither era: then it is something else
+            return doubt.settle()
+        self._eras.turn_from(era)
+        return answer
+
+    async def _has_turned_from(self, era: Era, doubt: Doubted) -> bool:
+        """Look into a doubt: initialize tells a legacy server from others, and changes nothing."""
+        if doubt.denied:
+            return True
+        if self._eras.is_sure(era):
+            return False
+        # In a task of its own: a session that the server has made by the time we are cancelled must be ended.
+        legacy = await asyncio.shield(self._sessions.spawn(self._speaks_legacy()))
+        if legacy is None:
+            return False
+        if legacy == (era == "legacy"):
+            self._eras.affirm(era)
+            return False
+        return True
+
+    async def _speaks_legacy(self) -> bool | None:
+        """Ask the target; None when its answer is no verdict."""
+        try:
+            session = await open_session(self._relay, self._route, LEGACY_VERSIONS[-1])
+        except UpstreamError as error:
+            return False if denies("legacy", error) else None
+        await close_session(self._relay, self._route, session)
+        return True
+
+    async def _invoke_modern(self, call: ToolCall, notify: Notify | None, deadline: float) -> Answer:
         number = next(self._numbers)
         prepared = self._modern.get(call.tool) or prepare_modern_call(call.tool)
         headers = prepared.headers if not call.mirrored else (*prepared.headers, *call.mirrored)
         route = self._route
+        timeouts = self._left(deadline)
         body = _body(prepared, number, call)
-        response = await self._relay.send(route.peer, b"POST", route.path, headers, body, timeouts=route.timeouts)
+        response = await self._relay.send(route.peer, b"POST", route.path, headers, body, timeouts=timeouts)
         # Cancelled in here, answer_of closes the connection: that is how a modern request is cancelled
         # (2026-07-28 streamable-http "Cancellation").
-        message = await answer_of(
-            response,
-            request_id=number,
-            max_bytes=route.max_bytes,
-            total=route.timeouts.total,
-            listener=_modern_listener(number, call, notify),
-            linger=self._sessions.spawn,
-        )
-        return tool_answer(message, modern=True)
+        try:
+            message = await answer_of(
+                response,
+                request_id=number,
+                max_bytes=route.max_bytes,
+                total=timeouts.total,
+                listener=_modern_listener(number, call, notify),
+                linger=self._sessions.spawn,
+            )
+        except UpstreamStatus as error:
+            if doubts("modern", error.http_status, None):
+                raise Doubted(error) from error
+            raise
+        if message.error is not UNSET and doubts("modern", response.status, error_code_of(message)):
+            raise Doubted(_outcome(message, MODERN_VERSION))
+        return tool_answer(message, version=MODERN_VERSION)
 
-    async def _invoke_legacy(self, call: ToolCall, notify: Notify | None) -> Answer:
-        deadline = self._clock() + self.target.call_timeout
-        key = SessionKey(self._place, call.principal.key, call.session, call.version)
+    async def _invoke_legacy(self, call: ToolCall, notify: Notify | None, deadline: float) -> Answer:
+        # A modern caller has no revision that a legacy server knows, and no session.
+        version = call.version if call.version in LEGACY_VERSIONS else LEGACY_VERSIONS[-1]
+        key = SessionKey(self._place, call.principal.key, call.session, version)
         message = None
         for _ in range(2):
-            entry = await self._sessions.acquire(key, self._route)
+            try:
+                entry = await self._sessions.acquire(key, self._route)
+            except UpstreamError as error:
+                if denies("legacy", error):
+                    raise Doubted(error, denied=True) from error
+                raise
             try:
                 message = await self._call_in_session(entry, call, notify, deadline)
             finally:
                 self._sessions.release(entry)
             if message is not None:
-                return tool_answer(message, modern=False)
+                return tool_answer(message, version=entry.session.version)
             # The server forgot the session, so it did not do the call either: a new session, once
             # (2025-11-25 transports "Session Management" 4).
             self._sessions.forget(entry)
@@ -137,11 +211,9 @@ class McpServerTarget:
     ) -> Message | None:
         """Return the response, or None when the server does not know the session."""
         number = next(self._numbers)
-        prepared = self._legacy.get(call.tool) or prepare_legacy_call(call.tool)
-        body = _body(prepared, number, call)
         settled = False
         try:
-            message = await self._send_in_session(entry, number, body, notify, deadline)
+            message = await self._send_in_session(entry, number, call, notify, deadline)
             settled = True
         except UpstreamTimeout:
             raise  # 2025-11-25 lifecycle "Timeouts": tell the server that nobody waits any more
@@ -154,30 +226,48 @@ class McpServerTarget:
         return message
 
     async def _send_in_session(
-        self, entry: Entry, number: int, body: bytes, notify: Notify | None, deadline: float
+        self, entry: Entry, number: int, call: ToolCall, notify: Notify | None, deadline: float
     ) -> Message | None:
         route, session = self._route, entry.session
-        left = deadline - self._clock()
-        timeouts = route.timeouts
-        if left < timeouts.total - _NEGLIGIBLE:  # opening a session took its share
-            timeouts = replace(timeouts, total=max(left, 0.001), first_byte=max(left, 0.001))
+        timeouts = self._left(deadline)
+        body = _body(self._legacy.get(call.tool) or prepare_legacy_call(call.tool), number, call)
         response = await self._relay.send(route.peer, b"POST", route.path, session.headers, body, timeouts=timeouts)
         if response.status == _NOT_FOUND:
             await response.aclose()
             if session.session_id is None:
-                raise status_error(_NOT_FOUND)
+                raise Doubted(status_error(_NOT_FOUND))
             return None
-        message = await answer_of(
-            response,
-            request_id=number,
-            max_bytes=route.max_bytes,
-            total=timeouts.total,
-            listener=self._legacy_listener(entry, number, notify),
-            linger=self._sessions.spawn,
-        )
-        return None if _lost_session(response, message, entry) else message
+        try:
+            message = await answer_of(
+                response,
+                request_id=number,
+                max_bytes=route.max_bytes,
+                total=timeouts.total,
+                listener=self._legacy_listener(entry, number, call, notify),
+                linger=self._sessions.spawn,
+            )
+        except UpstreamStatus as error:
+            if doubts("legacy", error.http_status, None):
+                raise Doubted(error) from error
+            raise
+        if message.error is UNSET:
+            return message
+        if _lost_session(response, message, entry):
+            return None
+        if doubts("legacy", response.status, error_code_of(message)):
+            raise Doubted(_outcome(message, session.version))
+        return message
 
-    def _legacy_listener(self, entry: Entry, number: int, notify: Notify | None) -> Listener:
+    def _left(self, deadline: float) -> Timeouts:
+        """Return the bounds of a request that must be answered by ``deadline``."""
+        timeouts = self._route.timeouts
+        left = deadline - self._clock()
+        if left >= timeouts.total - _NEGLIGIBLE:
+            return timeouts
+        # Opening a session took its share, or a first try.
+        return replace(timeouts, total=max(left, 0.001), first_byte=max(left, 0.001))
+
+    def _legacy_listener(self, entry: Entry, number: int, call: ToolCall, notify: Notify | None) -> Listener:
         questions = 0
 
         async def listen(message: Message) -> None:
@@ -188,7 +278,7 @@ class McpServerTarget:
                     raise UpstreamInvalid(f"The target sent more than {MAX_QUESTIONS} requests during one call.")
                 with suppress(UpstreamError):  # a refusal that does not arrive is the server's loss
                     await post_aside(self._relay, self._route, entry.session, refusal_of(message))
-            elif notify is not None and (told := notification_of(message, number)) is not None:
+            elif notify is not None and (told := notification_of(message, number)) is not None and _is_for(call, told):
                 await notify(told)
 
         return listen
@@ -233,11 +323,27 @@ def _modern_listener(number: int, call: ToolCall, notify: Notify | None) -> List
         if notify is None:
             return
         told = notification_of(message, number)
-        # Who asked for no log level gets no messages (2026-07-28 server/utilities/logging).
-        if told is not None and (told.kind == "progress" or call.log_level):
+        if told is not None and _is_for(call, told):
             await notify(told)
 
     return listen
+
+
+def _is_for(call: ToolCall, told: Notification) -> bool:
+    """Tell whether the caller asked for this: who set no log level gets no messages.
+
+    2026-07-28 server/utilities/logging "Per-request log level".
+    """
+    if told.level is None:
+        return True
+    return call.log_level is not None and reaches(told.level, call.log_level)
+
+
+def _outcome(message: Message, version: str) -> Answer | UpstreamError:
+    try:
+        return tool_answer(message, version=version)
+    except UpstreamError as error:
+        return error
 
 
 def _lost_session(response: Response, message: Message, entry: Entry) -> bool:
