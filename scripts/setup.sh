@@ -2,7 +2,7 @@
 # Sets up what a command of the Makefile needs, and nothing twice:
 #
 #   scripts/setup.sh run     Python and npm packages of `portico demo`
-#   scripts/setup.sh dev     also what tests and checks need (the tools, Chromium, the npm clients)
+#   scripts/setup.sh dev     also what tests and checks need (the tools, Chromium, PostgreSQL, the npm clients)
 #   scripts/setup.sh bench   also nginx and wrk
 #
 # Each step leaves a stamp that holds the hash of what it was made from; a second run compares and returns.
@@ -34,6 +34,7 @@ fresh() { # fresh STAMP FILE...: was the step made from these very files?
 
 # --- system packages ----------------------------------------------------------------------------------------
 node_is_recent() { have node && [ "$(node -p 'process.versions.node.split(".")[0]')" -ge "$node_least" ]; }
+postgresql_is_there() { have initdb || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }
 python_makes_venvs() { have python3 && python3 -c 'import ensurepip, venv' >/dev/null 2>&1; }
 
 # missing_packages: the Debian names of what this level needs and the machine lacks
@@ -43,9 +44,17 @@ missing_packages() {
     have npm || echo npm
     [ "$level" = run ] && return
     have chromium || echo chromium
+    postgresql_is_there || echo postgresql
     [ "$level" = dev ] && return
     have nginx || [ -x /usr/sbin/nginx ] || echo nginx-light
     have wrk || echo wrk
+}
+
+# The tests start servers of their own out of the package's programs; Debian would also make and start one for good.
+make_no_cluster() {
+    local directory=/etc/postgresql-common/createcluster.d
+    mkdir -p $directory
+    [ -e $directory/portico.conf ] || echo 'create_main_cluster = false' >$directory/portico.conf
 }
 
 install_system_packages() {
@@ -53,6 +62,7 @@ install_system_packages() {
     missing=$(missing_packages | xargs)
     [ -z "$missing" ] && return
     if [ "$(id -u)" = 0 ] && have apt-get; then
+        case " $missing " in *" postgresql "*) make_no_cluster ;; esac
         say "installing system packages: $missing"
         # shellcheck disable=SC2086 # a list of names
         { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing; } \
@@ -62,7 +72,7 @@ install_system_packages() {
     fi
     die "missing system packages: $missing. Install them (Debian: sudo apt install $missing) and run this again." \
         "Needed: Python 3.11 with venv or uv, Node.js $node_least or later with npm," \
-        "for tests Chromium, for the benchmark nginx and wrk."
+        "for tests Chromium and the server programs of PostgreSQL, for the benchmark nginx and wrk."
 }
 
 # --- Python ---------------------------------------------------------------------------------------------------

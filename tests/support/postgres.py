@@ -53,6 +53,12 @@ def programs():
     return Path(found).resolve().parent
 
 
+def sorts_by_language():
+    """Say whether a server can sort as a language does without locales of the system (PostgreSQL 15 and later)."""
+    words = subprocess.run([programs() / "postgres", "--version"], check=True, capture_output=True, text=True).stdout
+    return int(words.split()[2].split(".")[0].removesuffix("devel")) >= 15
+
+
 def ordinary_user():
     """Return whom the server runs as: it refuses root."""
     if os.getuid() != 0:
@@ -90,8 +96,9 @@ class PostgresServer:
             [
                 programs() / "initdb",
                 *("--pgdata", self.directory / "data", "--username", USER, "--pwfile", secret),
-                # Sorted as on most servers, not by bytes: what depends on it must not go unnoticed.
-                *("--encoding", "UTF8", "--locale", "C.UTF-8", "--locale-provider", "icu", "--icu-locale", "en"),
+                *("--encoding", "UTF8", "--locale", "C.UTF-8"),
+                # As on most servers, not by bytes: what depends on the order must not go unnoticed.
+                *(("--locale-provider", "icu", "--icu-locale", "en") if sorts_by_language() else ()),
                 *("--auth", "scram-sha-256", "--no-sync", "--no-instructions"),
             ],
             check=True,
