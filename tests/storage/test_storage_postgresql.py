@@ -301,6 +301,13 @@ async def test_a_server_that_refuses_the_login_is_a_configuration_fault_without_
         assert PASSWORD not in everything(caught.value)
 
 
+async def test_a_password_may_come_from_the_environment(postgres_url, monkeypatch):
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    opened = await Database.open(postgres_url.replace(f":{QUOTED_PASSWORD}", ""))
+    assert await bump(opened) == 1
+    await opened.aclose()
+
+
 async def test_a_database_of_another_encoding_is_refused(postgres):
     provider = "LOCALE_PROVIDER libc" if sorts_by_language() else ""
     await postgres.run(f"CREATE DATABASE odd TEMPLATE template0 ENCODING LATIN1 LOCALE 'C' {provider}")
