@@ -78,12 +78,12 @@ def test_a_login_is_kept_for_the_commands_that_follow(terminal, demo):
     assert code == 0, err
     assert "Logged in to" in out
     assert stat.S_IMODE(terminal.logins.stat().st_mode) == 0o600
-    listed = json.loads(terminal.succeed("tools", demo.mcp_url, "--protocol", "legacy", "--json"))
+    listed = json.loads(terminal.succeed("tools", demo.mcp_url, "--json"))
     names = {tool["name"] for tool in listed}
     assert {"calculator___add_numbers", "everything___echo"} <= names
     answer = terminal.succeed("call", demo.mcp_url, "calculator___add_numbers", '{"a": 2, "b": 40}')
     assert answer.strip().startswith("42")
-    answer = terminal.succeed("call", demo.mcp_url, "everything___echo", '{"message": "hi"}', "--protocol", "legacy")
+    answer = terminal.succeed("call", demo.mcp_url, "everything___echo", '{"message": "hi"}')
     assert "hi" in answer
 
 
@@ -120,14 +120,6 @@ def test_without_a_login_a_script_is_told_how_to_log_in(terminal, demo):
     done = terminal.run("tools", demo.mcp_url)
     assert done.returncode == 1
     assert done.stderr.strip() == f"portico: Not logged in. Run: portico login {demo.mcp_url}"
-
-
-def test_what_is_left_out_for_the_era_is_named_with_the_way_to_see_it(terminal, demo):
-    terminal.log_in(demo.person())
-    done = terminal.run("tools", demo.mcp_url, "--protocol", "modern")
-    assert "everything" not in done.stdout
-    assert "everything" in done.stderr
-    assert "--protocol legacy" in done.stderr
 
 
 @pytest.mark.parametrize("protocol", ["auto", "legacy", "modern"])

@@ -21,7 +21,7 @@ from portico.model.secret import Secret
 
 DEFAULT_TIMEOUT: Final = 120.0  #: seconds that one request may take
 MAX_PAGES: Final = 1000  #: pages of tools; a server that never ends is not followed for ever
-#: In ``_meta`` of a list: targets that are left out, because they do not speak the client's era.
+#: In ``_meta`` of a list: targets that are left out, each with the reason.
 UNAVAILABLE_TARGETS: Final = "dev.portico/unavailableTargets"
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -85,7 +85,7 @@ def tools(
         print_json([tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in found.tools])
     else:
         click.echo("\n".join(tool_text(tool) for tool in found.tools) or "No tools.")
-    _tell_unavailable(found, protocol)
+    _tell_unavailable(found)
 
 
 @click.command()
@@ -186,7 +186,7 @@ def _endpoint(url: str, access: Access, protocol: str, timeout: float) -> Endpoi
     return Endpoint(url=url, access=access, protocol=protocol, timeout=timeout)
 
 
-def _tell_unavailable(found: ListToolsResult, protocol: str) -> None:
+def _tell_unavailable(found: ListToolsResult) -> None:
     """Name the targets that are left out on stderr, beside the list and not in it."""
     left_out = cast("object", (found.meta or {}).get(UNAVAILABLE_TARGETS))
     if not isinstance(left_out, list) or not left_out:
@@ -194,5 +194,3 @@ def _tell_unavailable(found: ListToolsResult, protocol: str) -> None:
     for entry in cast("list[object]", left_out):
         reason = cast("dict[str, object]", entry).get("reason") if isinstance(entry, dict) else entry
         click.echo(printable(f"Left out: {reason}"), err=True)
-    other = "modern" if protocol == "legacy" else "legacy"
-    click.echo(f"To see what is left out here: --protocol {other}", err=True)

@@ -22,7 +22,7 @@ Connect a client; it opens your browser for the login:
   Inspector     npx @modelcontextprotocol/inspector --transport http --server-url {url}
   mcp-remote    npx mcp-remote {url}
   portico       portico login {url}
-                portico tools {url} --protocol legacy
+                portico tools {url}
                 portico call {url} calculator___add_numbers '{{"a": 2, "b": 40}}'
 
 As a machine, with nothing but curl:

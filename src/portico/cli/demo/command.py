@@ -9,7 +9,7 @@ import uvloop
 from portico.cli.demo.run import Options, run_demo
 
 DEFAULT_PORT: Final = 8080
-DEFAULT_DIRECTORY: Final = Path(".portico")
+DEFAULT_DIRECTORY: Final = Path(".portico") / "demo"
 MAX_PORT: Final = 65_535
 
 
