@@ -74,6 +74,7 @@ class House:
         self.keyring = Keyring.parse(generate_line("k1"))
         self.key = SigningKey.generate()
         self.asgi_errors = []
+        self.stale = []  # ids of targets that turned out to speak another era
 
     @asynccontextmanager
     async def running(self):
@@ -85,7 +86,11 @@ class House:
         self.upstream = UpstreamSessions(relay=self.relay)
         self.journal = Journal(self.directory / "journal", writer="test", clock=self.clock)
         self.snapshots = Snapshots(
-            database=self.database, relay=self.relay, sessions=self.upstream, public_url=self.public_url
+            database=self.database,
+            relay=self.relay,
+            sessions=self.upstream,
+            public_url=self.public_url,
+            stale=self.stale.append,
         )
         self.keys = OwnKeys(self.database, public_url=self.public_url)
         self.revocations = Revocations(self.database, clock=self.clock)
@@ -126,7 +131,9 @@ class House:
                 self.asgi_errors.append(error)
                 raise
 
-        config = uvicorn.Config(app, http="httptools", lifespan="off", log_config=None, access_log=False)
+        config = uvicorn.Config(
+            app, http="httptools", lifespan="off", log_config=None, access_log=False, proxy_headers=False
+        )
         self.server = uvicorn.Server(config)
         serving = asyncio.create_task(self.server.serve(sockets=[self.socket]))
         await until(lambda: self.server.started)

@@ -43,6 +43,32 @@ def check(version, message, method=None):
         _validator(version, RESULTS[method]).validate(message["result"])
 
 
+def check_sent(version, message):
+    """Fail unless ``message``, which we sent to a server that speaks ``version``, is valid there."""
+    if "method" not in message:
+        check(version, message, "ping")
+    elif "id" not in message:
+        _validator(version, _sent_name(version, message["method"])).validate(message)
+    elif message["method"] in SENT:
+        name = SENT[message["method"]]
+        if name in _definitions(version)[1]:
+            _validator(version, name).validate(message)
+
+
+#: Requests and notifications of ours to servers.
+SENT = {
+    "initialize": "InitializeRequest",
+    "server/discover": "DiscoverRequest",
+    "tools/list": "ListToolsRequest",
+    "tools/call": "CallToolRequest",
+}
+
+
+def _sent_name(version, method):
+    names = {"notifications/initialized": "InitializedNotification", "notifications/cancelled": "CancelledNotification"}
+    return names[method]
+
+
 def _name(version, *names):
     """Return the last of ``names`` that the revision defines: later revisions split definitions."""
     return next(name for name in reversed(names) if name in _definitions(version)[1])

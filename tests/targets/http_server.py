@@ -88,6 +88,10 @@ class HttpServer:
         self.failures: list[Exception] = []
         self.port = 0
 
+    def drop_connections(self):
+        for connection in list(self.connections):
+            connection.transport.abort()
+
     @property
     def origin(self) -> str:
         return f"http://127.0.0.1:{self.port}"

@@ -56,6 +56,14 @@ class Recorder:
     rejected: list[str] = field(default_factory=list)  # why requests were refused
     proceed: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def restart(self):
+        """Forget what a process forgets when it ends: its connections and sessions."""
+        self.http.drop_connections()
+        self.forget_sessions()
+
+    def forget_sessions(self):
+        """Only a legacy server has some."""
+
     def page(self, cursor: str | None) -> dict:
         start = int(cursor or 0)
         end = start + self.page_size

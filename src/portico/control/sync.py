@@ -19,6 +19,8 @@ Discover = Callable[[Target], Awaitable[Discovery]]
 
 FIRST_RETRY_SECONDS: Final = 1.0
 MAX_RETRY_SECONDS: Final = 300.0
+#: What is known of a target expires: a server that learnt a newer era would be spoken to in the older one for ever.
+KNOWN_SECONDS: Final = 3600.0
 
 _log = structlog.stdlib.get_logger("portico.sync")
 
@@ -40,7 +42,7 @@ class Synchronizer:
         found = await self._discover(_target(row))
         await self._store(row, found)
         if found.eras and not found.undecided:
-            return None
+            return Again(seconds=KNOWN_SECONDS)
         return Again(seconds=_pause(job.attempts), reason="; ".join(found.reasons))
 
     async def _store(self, row: TargetRow, found: Discovery) -> None:

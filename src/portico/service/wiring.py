@@ -23,6 +23,7 @@ from portico.authorizer.keys import OwnKeys, TrustedKeys
 from portico.authorizer.revocations import Revocations
 from portico.control import pruning, targets
 from portico.control.apply import Applier
+from portico.control.healing import Healer
 from portico.control.jobs import JobWorker
 from portico.control.sync import Synchronizer
 from portico.crypto.keyring import Keyring
@@ -101,7 +102,10 @@ async def open_service(settings: Settings, seat: Seat) -> AsyncGenerator[Service
         stack.push_async_callback(fetcher.aclose)
         sessions = UpstreamSessions(relay=relay)
         stack.push_async_callback(sessions.aclose)
-        snapshots = Snapshots(database=database, relay=relay, sessions=sessions, public_url=settings.public_url)
+        healer = Healer(database)
+        snapshots = Snapshots(
+            database=database, relay=relay, sessions=sessions, public_url=settings.public_url, stale=healer.ask
+        )
         stack.push_async_callback(snapshots.aclose)
         trusted = TrustedGateways(snapshots, public_url=settings.public_url)
 
@@ -193,6 +197,7 @@ async def open_service(settings: Settings, seat: Seat) -> AsyncGenerator[Service
             background=(
                 refresher.run,
                 worker.run,
+                healer.run,
                 shipper.run,
                 watch.run,
                 others.peers.run,
