@@ -1,11 +1,10 @@
 """``tools/call`` over HTTP: who may end the call, how its answer travels, how its failure is rendered."""
 
-from collections.abc import Hashable
-
 import msgspec
 
 from portico.gateway import rendering
-from portico.gateway.inflight import CallCancelled, Cancellable, DisconnectWatch, InFlight
+from portico.gateway.cancellation import Cancellations
+from portico.gateway.inflight import CallCancelled, CallKey, Cancellable, DisconnectWatch
 from portico.gateway.pipeline import CallParams, Notify, call_tool, facts_of
 from portico.gateway.recording import Recorder
 from portico.gateway.request import ACCEPTED, Reply, Request
@@ -24,9 +23,10 @@ _decode_id = msgspec.json.Decoder(RequestId).decode
 class ToolCalls:
     """Serves ``tools/call`` and, for legacy clients, ``notifications/cancelled``."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, cancellations: Cancellations) -> None:
         self._recorder = recorder
-        self._in_flight = InFlight()
+        self._cancellations = cancellations
+        self._in_flight = cancellations.in_flight
 
     def in_flight(self) -> int:
         """Return how many legacy calls are under way."""
@@ -57,7 +57,7 @@ class ToolCalls:
         finally:
             await stream.aclose()
 
-    def cancel(self, request: Request) -> None:
+    async def cancel(self, request: Request) -> None:
         """Cancel what ``notifications/cancelled`` names; whatever it names wrongly is ignored, as the spec asks."""
         raw = request.message.params.get("requestId")
         try:
@@ -65,23 +65,26 @@ class ToolCalls:
         except msgspec.DecodeError:
             return
         if request_id is not None:
-            self._in_flight.cancel(_key(request, request_id))
+            key = _key(request, request_id)
+            await self._cancellations.cancel(key, exclusive=request.session is not None)
 
     async def _call(self, request: Request, params: CallParams, notify: Notify | None) -> Reply | None:
         """Return the answer; None when nobody waits for one."""
         ending = Cancellable()
-        with self._in_flight.holding(_key(request, request.message.id), ending, when=not request.modern):
-            watch = DisconnectWatch(request.receive, ending) if request.modern else None
-            try:
-                answer = await call_tool(request, params, recorder=self._recorder, ending=ending, notify=notify)
-                return rendering.answered(answer, request)
-            except CallCancelled:
-                return None if request.modern else ACCEPTED  # no response to a cancelled request
-            except PorticoError as error:
-                return rendering.failed(error, request, tool=params.name)
-            finally:
-                if watch is not None:
-                    await watch.aclose()
+        if request.modern:
+            watch = DisconnectWatch(request.receive, ending)
+        else:
+            assert request.message.id is not None  # a notification is no call
+            watch = self._in_flight.hold(_key(request, request.message.id), ending)
+        try:
+            answer = await call_tool(request, params, recorder=self._recorder, ending=ending, notify=notify)
+            return rendering.answered(answer, request)
+        except CallCancelled:
+            return None if request.modern else ACCEPTED  # no response to a cancelled request
+        except PorticoError as error:
+            return rendering.failed(error, request, tool=params.name)
+        finally:
+            await watch.aclose()
 
 
 def read_params(message: Message) -> CallParams:
@@ -123,11 +126,11 @@ def _with_members(head: bytes, members: bytes) -> bytes:
     return head + (b"," if members.lstrip() != b"}" else b"") + members
 
 
-def _key(request: Request, request_id: RequestId | None) -> Hashable:
+def _key(request: Request, request_id: RequestId) -> CallKey:
     """Return what a call and its cancellation have in common.
 
     Without a session it is the caller and where it calls from: request ids are small numbers that every client of
     the same principal uses too.
     """
     where = request.client_host if request.session is None else request.session.number
-    return (request.principal.key, request.endpoint.resource, where, type(request_id), request_id)
+    return (request.principal.key, request.endpoint.resource, where, request_id)

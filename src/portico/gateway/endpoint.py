@@ -10,9 +10,9 @@ The order is the security of it: what a caller may learn grows with every step.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import structlog
 
 from portico.audit.journal import Journal
@@ -49,8 +49,7 @@ _JSON: Final = b"application/json"
 _log = structlog.get_logger("portico.gateway")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Visit:
+class _Visit(msgspec.Struct, frozen=True, kw_only=True):
     """One HTTP request at a known place; nothing in it is judged yet."""
 
     id: str

@@ -6,8 +6,6 @@ cancellation stops here: the request's task goes on and ends normally.
 """
 
 import asyncio
-from collections.abc import Generator
-from contextlib import contextmanager
 from types import TracebackType
 from typing import Final, Self
 
@@ -76,20 +74,10 @@ class InFlight:
     def __len__(self) -> int:
         return sum(map(len, self._calls.values()))
 
-    @contextmanager
-    def holding(self, key: CallKey | None, call: Cancellable, *, when: bool) -> Generator[None]:
-        """Remember a call while the block lasts, if it can be cancelled this way at all."""
-        if not when or key is None:
-            yield
-            return
-        calls = self._calls.setdefault(key, [])
-        calls.append(call)
-        try:
-            yield
-        finally:
-            calls.remove(call)
-            if not calls:
-                del self._calls[key]
+    def hold(self, key: CallKey, call: Cancellable) -> "HeldCall":
+        """Remember a call until the answer to it is closed."""
+        self._calls.setdefault(key, []).append(call)
+        return HeldCall(self._calls, key, call)
 
     def count(self, key: CallKey) -> int:
         """Return how many calls of that key are under way."""
@@ -102,6 +90,24 @@ class InFlight:
             calls[0].cancel()
             return True
         return False
+
+
+class HeldCall:
+    """A call that can be named until :meth:`aclose`."""
+
+    __slots__ = ("_call", "_calls", "_key")
+
+    def __init__(self, calls: dict[CallKey, list[Cancellable]], key: CallKey, call: Cancellable) -> None:
+        self._calls = calls
+        self._key = key
+        self._call = call
+
+    async def aclose(self) -> None:
+        """Forget the call."""
+        same = self._calls[self._key]
+        same.remove(self._call)
+        if not same:
+            del self._calls[self._key]
 
 
 class DisconnectWatch:

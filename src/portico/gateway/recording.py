@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
+
+import msgspec
 
 from portico.audit.journal import Journal
 from portico.audit.record import CallRecord
@@ -24,8 +25,7 @@ UNPROVEN_PER_SECOND: Final = 50.0
 UNPROVEN_BURST: Final = 1000.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallFacts:
+class CallFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a call before anything is judged."""
 
     request_id: str

@@ -59,7 +59,12 @@ class AnswerStream:
             ClientDisconnected: the client does not read.
         """
         await self.aclose()
-        await self._within_bounds(self._last(reply))
+        if self._begun:
+            last = sse.encode(reply.body) if reply.body else b""
+            sending = self._send({"type": "http.response.body", "body": last})
+        else:
+            sending = send_response(self._send, reply.status, (*reply.headers, *self._cors), reply.body)
+        await self._within_bounds(sending)
 
     async def aclose(self) -> None:
         """Stop what this answer started. Alone, it is for an answer that nobody reads any more."""
@@ -78,13 +83,6 @@ class AnswerStream:
                 await self._send({"type": "http.response.start", "status": 200, "headers": headers})
                 self._begun = True
             await self._send({"type": "http.response.body", "body": data, "more_body": True})
-
-    async def _last(self, reply: Reply) -> None:
-        if not self._begun:
-            await send_response(self._send, reply.status, (*reply.headers, *self._cors), reply.body)
-            return
-        last = sse.encode(reply.body) if reply.body else b""
-        await self._send({"type": "http.response.body", "body": last})
 
     def _start_keep_alive(self, seconds: float) -> None:
         self._keep_alive = asyncio.ensure_future(self._comment(seconds))

@@ -20,7 +20,7 @@ CLIENT_CAPABILITIES: Final = "io.modelcontextprotocol/clientCapabilities"
 CLIENT_INFO: Final = "io.modelcontextprotocol/clientInfo"
 PROGRESS_TOKEN: Final = "progressToken"  # noqa: S105 - a JSON member's name, no password
 #: What a modern request hands on for tracing (MCP 2026-07-28 basic/index, "_meta").
-TRACE_MEMBERS: Final = ("traceparent", "tracestate", "baggage")
+TRACE_MEMBERS: Final = frozenset({"traceparent", "tracestate", "baggage"})
 
 _decode_text = msgspec.json.Decoder(str).decode
 _decode_token = msgspec.json.Decoder(RequestId).decode
@@ -73,8 +73,12 @@ def progress_token(message: Message) -> bytes | None:
 
 def trace_members(message: Message) -> bytes | None:
     """Return the raw JSON object of the tracing members, None when there are none."""
-    found = [b'"%b":%b' % (name.encode(), bytes(message.meta[name])) for name in TRACE_MEMBERS if name in message.meta]
-    return b"{%b}" % b",".join(found) if found else None
+    meta = message.meta
+    if TRACE_MEMBERS.isdisjoint(meta):
+        return None
+    return b"{%b}" % b",".join(
+        b'"%b":%b' % (name.encode(), bytes(meta[name])) for name in meta if name in TRACE_MEMBERS
+    )
 
 
 def _modern(message: Message, headers: McpHeaders, offered: Sequence[str], declared: msgspec.Raw) -> Spoken:

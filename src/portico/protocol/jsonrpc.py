@@ -1,7 +1,7 @@
 """One JSON-RPC message: bytes in, a typed :class:`Message` or a refusal out; results and notifications back to bytes.
 
 Batches are refused at every revision, also at 2025-03-26 which had them: one message is one call, one decision, one
-audit record (docs/adr). Values that we do not judge (``arguments``, results) stay raw bytes and are never re-encoded.
+audit record (docs/adr/0004). Values that we do not judge (``arguments``, results) stay raw bytes.
 """
 
 from typing import Final

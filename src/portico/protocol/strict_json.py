@@ -74,10 +74,9 @@ def members(text: bytes | msgspec.Raw, known: AbstractSet[str]) -> dict[str, msg
         RepeatedMember: see there.
     """
     found = _decode_members(text)
-    needed = 1
-    for key, value in found.items():
-        needed += len(key) + len(memoryview(value)) + 4  # "key":value, and the comma or the closing brace
-    if found and needed != len(memoryview(text)):
+    # "key":value and a comma or the closing brace for each, and the opening brace; what is joined is thrown away
+    compact = len("".join(found)) + len(b"".join(found.values())) + 4 * len(found) + 1
+    if found and compact != len(memoryview(text)):
         _walk(bytes(text), found)
     if not found.keys() <= known:
         _refuse_variants(found, known)
