@@ -77,7 +77,7 @@ async def test_a_person_logs_in_through_the_sdk_and_calls_a_tool(demo, mode):
     person, storage = demo.person(), Memory()
     names, result = await list_and_call(demo.mcp_url, provider_for(demo, person, storage), mode)
     assert "calculator___add_numbers" in names
-    assert ("everything___echo" in names) == (mode == "legacy")
+    assert "everything___echo" in names
     assert "42" in result.content[0].text
     assert len(person.pages) == 2, "one login page and one consent page"
     assert "Python SDK test" in person.pages[1]
