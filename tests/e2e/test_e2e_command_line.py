@@ -5,12 +5,14 @@ import os
 import re
 import stat
 import subprocess
+import textwrap
 import time
 
 import httpx2
 import pytest
 
 from conftest import portico
+from portico.cli.demo.announcement import announcement
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("demo")]
 
@@ -233,3 +235,11 @@ def test_every_call_is_in_the_audit_with_who_called_and_without_arguments(termin
     assert "greet_user" in terminal.administer("audit", "list", "--user", "demo")
     assert json.loads(terminal.administer("audit", "verify", "--json"))["intact"] is True
     assert "intact" in terminal.administer("audit", "verify")
+
+
+def test_the_lines_that_the_demo_prints_for_curl_run_as_they_stand(demo):
+    printed = announcement(demo.facts, facts_file="demo.json")
+    script = textwrap.dedent(printed.split("with nothing but curl:\n\n")[1].split("\n\n")[0])
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "42" in json.dumps(json.loads(done.stdout)["result"])
