@@ -88,16 +88,20 @@ def administer(config: Path, work: Callable[[Desk], Awaitable[_T]]) -> _T:
 
 
 def ask_password(*, from_stdin: bool, generate: bool) -> Secret:
-    """Return a new password: read, made up and printed once on stderr, or asked for twice."""
+    """Return a new password: read, made up (see :func:`tell_password`), or asked for twice."""
     if from_stdin and generate:
         raise click.UsageError("Give either --password-stdin or --generate, not both.")
     if from_stdin:
         return Secret(sys.stdin.readline().rstrip("\r\n"))
     if generate:
-        made = secrets.token_urlsafe(GENERATED_PASSWORD_BYTES)
-        click.echo(f"Password: {made}", err=True)
-        return Secret(made)
+        return Secret(secrets.token_urlsafe(GENERATED_PASSWORD_BYTES))
     return Secret(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
+
+
+def tell_password(password: Secret, *, generate: bool) -> None:
+    """Print a password that was made up, once and on stderr, now that it is somebody's."""
+    if generate:
+        click.echo(f"Password: {password.reveal()}", err=True)
 
 
 @asynccontextmanager

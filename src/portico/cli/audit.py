@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 import click
 import msgspec
@@ -15,6 +15,7 @@ from portico.audit.verify import Report, verify
 from portico.cli.administration import Desk, administer, config_option
 from portico.cli.printing import json_option, moment, print_json, print_rows
 from portico.control import users
+from portico.model.call import Outcome
 from portico.service.seat import JOURNAL_DIRECTORY
 from portico.storage.audit import Filters
 
@@ -57,7 +58,7 @@ def audit() -> None:
 @click.option("--gateway", default="", help="A gateway's id.")
 @click.option("--target", default="", help="A target's name.")
 @click.option("--tool", default="", help="A tool as its target names it.")
-@click.option("--outcome", default="", help="ok, tool_error, protocol_error, denied, failed or cancelled.")
+@click.option("--outcome", type=click.Choice(get_args(Outcome)), help="What became of the call.")
 @click.option("--limit", type=click.IntRange(1, MAX_LIMIT), default=DEFAULT_LIMIT, show_default=True)
 @config_option
 @json_option
@@ -66,6 +67,7 @@ def list_calls(
     since: float | None,
     until: float | None,
     user: str,
+    outcome: str | None,
     limit: int,
     config: Path,
     as_json: bool,
@@ -76,7 +78,7 @@ def list_calls(
     async def work(desk: Desk) -> tuple[list[Entry], dict[str, str]]:
         names = {known.subject: known.name for known in await users.list_all(desk.database)}
         subject = next((subject for subject, name in names.items() if name == user), user)
-        filters = Filters(since=since, until=until, user=subject, **wanted)
+        filters = Filters(since=since, until=until, user=subject, outcome=outcome or "", **wanted)
         directory = desk.settings.data_dir / JOURNAL_DIRECTORY
         return await list_records(desk.database, filters, limit=limit, directory=directory), names
 

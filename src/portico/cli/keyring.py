@@ -54,7 +54,7 @@ def rotate(config: Path) -> None:
     file = _file(config)
     former = _read(file)
     kid = _new_kid(set(Keyring.parse(former).kids))
-    write_private(file, f"{_HEADER}\n{generate_line(kid)}\n{_without_header(former)}")
+    _write(file, f"{_HEADER}\n{generate_line(kid)}\n{_without_header(former)}")
     click.echo(f"{kid} seals from now on. Running processes follow when they reload the file.")
 
 
@@ -62,7 +62,7 @@ def rotate(config: Path) -> None:
 @click.argument("kid")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @config_option
-def drop(kid: str, config: Path, *, yes: bool) -> None:
+def drop(kid: str, config: Path, *, yes: bool) -> int:
     """Remove the sealing key KID: whatever it sealed can never be opened again.
 
     Clients that registered themselves under it have to register again.
@@ -74,11 +74,13 @@ def drop(kid: str, config: Path, *, yes: bool) -> None:
         raise NotFound(f"{file} has no key {kid!r}; it has: {', '.join(kids)}")
     if len(kids) == 1:
         raise PorticoError("It is the only key. Put a new one in front first: portico keyring rotate")
-    if not yes:
-        click.confirm(f"What {kid} sealed is lost for good. Drop it?", abort=True, err=True)
+    if not yes and not click.confirm(f"What {kid} sealed is lost for good. Drop it?", err=True):
+        click.echo("Nothing was dropped.", err=True)
+        return 1
     kept = [line for line in former.splitlines() if not line.strip().startswith(f"{kid}:")]
-    write_private(file, "\n".join(kept) + "\n")
+    _write(file, "\n".join(kept) + "\n")
     click.echo(f"{kid} is dropped.")
+    return 0
 
 
 @keyring.group("signing")
@@ -131,11 +133,7 @@ def make_keyring_file(file: Path) -> None:
     Raises:
         PorticoError: it cannot be written.
     """
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_private(file, f"{_HEADER}\n{generate_line(_new_kid(set()))}\n")
-    except OSError as error:
-        raise PorticoError(f"{file} cannot be written.", detail=error.strerror or "") from error
+    _write(file, f"{_HEADER}\n{generate_line(_new_kid(set()))}\n")
 
 
 def _new_kid(taken: set[str]) -> str:
@@ -153,6 +151,14 @@ def _read(file: Path) -> str:
         return file.read_text()
     except OSError as error:
         raise PorticoError(f"{file} cannot be read.", detail=error.strerror or "") from error
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_private(file, text)
+    except OSError as error:
+        raise PorticoError(f"{file} cannot be written.", detail=error.strerror or "") from error
 
 
 def _without_header(text: str) -> str:

@@ -7,7 +7,14 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from portico.cli.administration import Desk, administer, ask_password, config_option, issuer_option
+from portico.cli.administration import (
+    Desk,
+    administer,
+    ask_password,
+    config_option,
+    issuer_option,
+    tell_password,
+)
 from portico.cli.printing import json_option, moment, print_json, print_rows
 from portico.control import users as use_cases
 from portico.control.users import UserSummary
@@ -75,6 +82,7 @@ def add_user(
         )
 
     added = _row(administer(config, work))
+    tell_password(password, generate=generate)
     if as_json:
         print_json(added)
     else:
@@ -101,6 +109,7 @@ def change_password(name: str, config: Path, issuer: str | None, *, password_std
         )
 
     administer(config, work)
+    tell_password(password, generate=generate)
     click.echo(f"{name} has a new password; former logins have ended.")
 
 

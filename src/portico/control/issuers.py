@@ -76,4 +76,5 @@ async def require_issuer(conn: AsyncConnection, name: str) -> None:
     """
     if await issuers.get(conn, name) is None:
         known = ", ".join(row.name for row in await issuers.list_all(conn)) or "none"
-        raise NotFound(f"There is no issuer {name!r}; there are: {known}.")
+        hint = "One that portico.yaml declares is made when portico serve starts."
+        raise NotFound(f"There is no issuer {name!r}; there are: {known}. {hint}")
