@@ -5,8 +5,8 @@ made. Here every latency counts from the moment at which the request was due, so
 Requests become due in ticks of a millisecond (the event loop's timer), a handful at once. A request that finds no
 free connection opens one, up to a bound; then it waits, and its waiting counts.
 
-Run: ``python bench/rate.py URL RATE SECONDS`` with BENCH_ERA, BENCH_TOOL, BENCH_TOKEN as for call.lua; prints one
-line like call.lua's.
+Run: ``python bench/rate.py URL RATE SECONDS`` with BENCH_ERA, BENCH_TOOLS (one), BENCH_TOKEN as for call.lua; prints
+one line like call.lua's.
 """
 
 import asyncio
@@ -160,7 +160,7 @@ class Load:
 
 def _request(path: str, host: str) -> tuple[bytes, bytes]:
     modern = os.environ["BENCH_ERA"] == "modern"
-    tool, token = os.environ["BENCH_TOOL"], os.environ.get("BENCH_TOKEN", "")
+    tool, token = os.environ["BENCH_TOOLS"], os.environ.get("BENCH_TOKEN", "")
     lines = [
         f"POST {path} HTTP/1.1",
         f"Host: {host}",

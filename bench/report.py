@@ -3,19 +3,19 @@
 import platform
 import subprocess
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
 from statistics import median
 
+from processes import ROOT
 from rounds import Outcome
-from subjects import ROOT, nginx_binary
+from subjects import nginx_binary
 
-BEGIN = "<!-- begin: written by bench/run.py -->"
-END = "<!-- end: written by bench/run.py -->"
 COLUMNS = (
     "subject",
-    "era",
+    "case",
     "connections",
     "calls/s",
     "of nginx",
@@ -25,52 +25,51 @@ COLUMNS = (
     "RSS MB",
     "errors",
 )
-PACKAGES = ("uvicorn", "uvloop", "httptools", "msgspec", "joserfc", "cryptography")
+PACKAGES = ("uvicorn", "uvloop", "httptools", "msgspec", "joserfc", "cryptography", "sqlalchemy", "asyncpg")
+ORDER = {"direct": 0, "nginx": 1, "portico": 2}
 
 
-def tables(outcomes: Sequence[Outcome], *, command: str, rounds: int, seconds: float) -> str:
-    """Return everything between the markers."""
+def tables(outcomes: Sequence[Outcome], *, command: str, rounds: int, seconds: float, notes: Sequence[str] = ()) -> str:
+    """Return everything that stands between a section's markers."""
     closed = [outcome for outcome in outcomes if outcome.connections]
     fixed = [outcome for outcome in outcomes if outcome.rate]
-    parts = [
-        _environment(command, rounds, seconds),
-        "Closed loop (`wrk`): as many calls as the connections allow.",
-        _table(closed, of_nginx=True),
-    ]
+    environment = [*_environment(command, rounds, seconds), *(f"- {_one_line(note)}" for note in notes)]
+    parts = ["\n".join(environment), _table(closed)]
+    parts += _summary(closed)
     if fixed:
         parts += [
             f"Open loop (`bench/rate.py`) at half of Portico's maximum, {fixed[0].rate:.0f} calls/s:",
-            _table(fixed, of_nginx=False),
+            _table(fixed),
         ]
+        parts += _added(fixed)
     return "\n\n".join(parts)
 
 
-def write_into(path: Path, text: str) -> None:
-    """Replace what stands between the markers."""
-    before, begin, rest = path.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise SystemExit(f"{path} has no markers {BEGIN} and {END}")
-    path.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+def write_into(path: Path, name: str, text: str) -> None:
+    """Replace what stands between the markers of a section."""
+    begin, end = f"<!-- begin: {name} -->", f"<!-- end: {name} -->"
+    before, found, rest = path.read_text().partition(begin)
+    _, also, after = rest.partition(end)
+    if not found or not also:
+        raise SystemExit(f"{path} has no markers {begin} and {end}")
+    path.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
 
 
-def _table(outcomes: Iterable[Outcome], *, of_nginx: bool) -> str:
+def _table(outcomes: Iterable[Outcome]) -> str:
     rows = [
         f"| {' | '.join(COLUMNS)} |",
         "|---" * len(COLUMNS) + "|",
     ]
-    ordered = sorted(outcomes, key=_key)
-    grouped = {key: list(group) for key, group in groupby(ordered, key=_key)}
-    for (connections, _, subject, era), group in grouped.items():
+    for (connections, subject, case), group in _grouped(outcomes).items():
         speed = median(one.per_second for one in group)
-        nginx = [one.per_second for one in ordered if one.subject == "nginx" and one.connections == connections]
-        share = f"{speed / median(nginx):.2f}" if of_nginx and nginx else ""
+        nginx = [one.per_second for one in outcomes if one.subject == "nginx" and one.connections == connections]
+        share = speed / median(nginx) if connections and nginx else 0
         cells = (
             subject,
-            era,
+            case,
             connections or "open",
             _spread([one.per_second for one in group], 0),
-            share,
+            f"{share:.4f}" if 0 < share < 0.1 else f"{share:.2f}" if share else "",
             _spread([one.p50_ms for one in group], 2),
             _spread([one.p99_ms for one in group], 2),
             "" if subject == "direct" else f"{median(one.cpu_per_1000 for one in group):.3f}",
@@ -81,25 +80,73 @@ def _table(outcomes: Iterable[Outcome], *, of_nginx: bool) -> str:
     return "\n".join(rows)
 
 
-def _key(outcome: Outcome) -> tuple[int, int, str, str]:
-    order = {"direct": 0, "nginx": 1}.get(outcome.subject, 2)
-    return (outcome.connections, order, outcome.subject, outcome.era)
+def _grouped(outcomes: Iterable[Outcome]) -> dict[tuple[int, str, str], list[Outcome]]:
+    """Group by connections, subject and case: the house first, others and cases in the order of their rounds."""
+    listed = list(outcomes)
+    first: dict[tuple[str, str], int] = {}
+    for index, one in enumerate(listed):
+        first.setdefault((one.subject, one.case), index)
+
+    def place(one: Outcome) -> tuple[int, int, int]:
+        return (one.connections, ORDER.get(one.subject, 3), first[one.subject, one.case])
+
+    ordered = sorted(listed, key=place)
+    grouped = groupby(ordered, key=lambda one: (one.connections, one.subject, one.case))
+    return {key: list(group) for key, group in grouped}
+
+
+def _summary(outcomes: Sequence[Outcome]) -> list[str]:
+    """Say how Portico stands to the fastest variant of each peer, and to itself with another number of workers."""
+    smallest = min((one.connections for one in outcomes), default=0)
+    speeds: dict[str, list[tuple[float, str]]] = {}
+    costs: dict[str, float] = {}
+    for (connections, subject, case), group in _grouped(outcomes).items():
+        if connections == smallest:
+            speeds.setdefault(subject, []).append((median(one.per_second for one in group), case))
+            costs[f"{subject} {case}"] = median(one.cpu_per_1000 for one in group)
+    sentences: list[str] = []
+    modern = next((speed for speed, case in speeds.get("portico", []) if case == "modern"), 0.0)
+    for peer in speeds.keys() - ORDER.keys():
+        speed, case = max(speeds[peer])
+        sentences.append(
+            f"Portico (modern) answers {modern / speed:.0f} times the calls of {peer} at its best ({case})."
+        )
+    alone = costs.get("portico 1 worker, PostgreSQL")
+    if alone:
+        change = costs["portico 2 workers, PostgreSQL"] / alone - 1
+        sentences.append(f"CPU per call with two workers: {change:+.1%} against one.")
+    return ["\n".join(sorted(sentences))] if sentences else []
+
+
+def _added(fixed: Sequence[Outcome]) -> list[str]:
+    """Say what Portico adds to latency at that load."""
+    direct = [one for one in fixed if one.subject == "direct"]
+    house = [one for one in fixed if one.subject == "portico"]
+    if not direct or not house:
+        return []
+    p50 = median(one.p50_ms for one in house) - median(one.p50_ms for one in direct)
+    p99 = median(one.p99_ms for one in house) - median(one.p99_ms for one in direct)
+    return [f"Portico adds {p50:.2f} ms at the median and {p99:.2f} ms at p99, at this load."]
 
 
 def _spread(values: list[float], digits: int) -> str:
     return f"{median(values):,.{digits}f} ({min(values):,.{digits}f}-{max(values):,.{digits}f})"
 
 
-def _environment(command: str, rounds: int, seconds: float) -> str:
+def _one_line(note: str) -> str:
+    return note.strip().splitlines()[0]
+
+
+def _environment(command: str, rounds: int, seconds: float) -> list[str]:
     commit = _output("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD")
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    lines = (
-        f"- `{command}`: {rounds} interleaved rounds of {seconds:g} s each; median (lowest-highest)",
+    day = datetime.now(UTC).date().isoformat()
+    return [
+        f"- `{command}`, {day}: {rounds} interleaved rounds of {seconds:g} s each; median (lowest-highest)",
         f"- Portico {version('portico')} at commit {commit}, Python {platform.python_version()}, {packages}",
         f"- {_output(nginx_binary() or 'nginx', '-v')}, {_output('wrk', '-v').split(' Copyright')[0]}",
         f"- {_processor()}, Linux {platform.release().partition('-')[0]}",
-    )
-    return "\n".join(lines)
+    ]
 
 
 def _output(*command: str) -> str:

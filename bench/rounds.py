@@ -4,14 +4,17 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Literal
 
-from subjects import ROOT, Subject
+from processes import ROOT
+from subjects import Era, Subject
 
 HERE = Path(__file__).parent
-Era = Literal["modern", "legacy"]
+SESSIONS_AT_MOST = 64
+CHECK_CONNECTIONS = 8
+Method = Literal["tools/call", "tools/list"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,17 +23,21 @@ class Plan:
 
     subject: Subject
     era: Era
+    case: str = ""  #: what the round is about, for the report; the era when empty
     connections: int = 0  #: closed loop with as many; 0 for a fixed rate
     rate: float = 0.0  #: calls per second, open loop
-    check: bool = False  #: look into every body instead of measuring
+    method: Method = "tools/call"
+    cursor: str = ""  #: of the page that tools/list asks for
+    progress: bool = False  #: ask for progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What a round yielded; one raw line."""
 
+    section: str
     subject: str
-    era: Era
+    case: str
     connections: int
     rate: float
     requests: int
@@ -51,34 +58,28 @@ class Outcome:
         return json.dumps(asdict(self))
 
 
-def run_round(plan: Plan, *, seconds: float, load_core: int) -> Outcome:
+def read_outcomes(path: Path) -> list[Outcome]:
+    """Read raw lines back; those of another version of this program are dropped."""
+    if not path.exists():
+        return []
+    known = {one.name for one in fields(Outcome)}
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return [Outcome(**line) for line in lines if set(line) == known]
+
+
+def run_round(plan: Plan, *, section: str, seconds: float, load_core: int) -> Outcome:
     """Run one round and read what the generator printed."""
     subject = plan.subject
     command = _command(plan, seconds)
-    environment = {
-        **os.environ,
-        "BENCH_ERA": plan.era,
-        "BENCH_TOOL": subject.tool,
-        "BENCH_TOKEN": subject.fresh_token(),
-        "BENCH_CHECK": "1" if plan.check else "",
-    }
+    environment = _environment(plan)
     before = subject.cpu_seconds()
-    done = subprocess.run(
-        ["taskset", "-c", str(load_core), *command],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=seconds + 60,
-        check=False,
-    )
+    output = _generate(command, environment, seconds, load_core)
     spent = subject.cpu_seconds() - before
-    raw = next((line[4:] for line in done.stdout.splitlines() if line.startswith("RAW ")), None)
-    if raw is None:
-        raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
-    figures = json.loads(raw)
+    figures = json.loads(output)
     return Outcome(
+        section=section,
         subject=subject.name,
-        era=plan.era,
+        case=plan.case or plan.era,
         connections=plan.connections,
         rate=plan.rate,
         requests=figures["requests"],
@@ -93,8 +94,66 @@ def run_round(plan: Plan, *, seconds: float, load_core: int) -> Outcome:
     )
 
 
+def check(plan: Plan, *, seconds: float, load_core: int) -> str:
+    """Look into every answer of an untimed round, which also warms up; return what is wrong, empty for nothing."""
+    command = _wrk(plan.subject, CHECK_CONNECTIONS, seconds)
+    done = subprocess.run(
+        ["taskset", "-c", str(load_core), *command],
+        env={**_environment(plan), "BENCH_CHECK": "1"},
+        capture_output=True,
+        text=True,
+        timeout=seconds + 120,
+        check=False,
+    )
+    raw = next((line[4:] for line in done.stdout.splitlines() if line.startswith("RAW ")), None)
+    if raw is None:
+        return f"no figures:\n{done.stdout}{done.stderr}"
+    figures = json.loads(raw)
+    errors = figures["not_2xx"] + figures["socket_errors"] + figures["wrong_bodies"]
+    if figures["requests"] and not errors:
+        return ""
+    examples = [line for line in done.stdout.splitlines() if line.startswith("WRONG ")]
+    return "\n".join([raw, *examples])
+
+
+def _generate(command: list[str], environment: dict[str, str], seconds: float, load_core: int) -> str:
+    done = subprocess.run(
+        ["taskset", "-c", str(load_core), *command],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=seconds + 60,
+        check=False,
+    )
+    raw = next((line[4:] for line in done.stdout.splitlines() if line.startswith("RAW ")), None)
+    if raw is None:
+        raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+    return raw
+
+
+def _environment(plan: Plan) -> dict[str, str]:
+    subject = plan.subject
+    count = min(plan.connections or SESSIONS_AT_MOST, SESSIONS_AT_MOST)
+    sessions = subject.sessions(count) if plan.era == "legacy" else []
+    return {
+        **os.environ,
+        "BENCH_ERA": plan.era,
+        "BENCH_METHOD": plan.method,
+        "BENCH_TOOLS": ",".join(subject.tools),
+        "BENCH_CURSOR": plan.cursor,
+        "BENCH_PROGRESS": "1" if plan.progress else "",
+        "BENCH_TOKEN": subject.token(),
+        "BENCH_SESSIONS": ",".join(sessions),
+    }
+
+
 def _command(plan: Plan, seconds: float) -> list[str]:
     if plan.rate:
         return [sys.executable, str(HERE / "rate.py"), plan.subject.url, f"{plan.rate:.0f}", f"{seconds:g}"]
+    return _wrk(plan.subject, plan.connections, seconds)
+
+
+def _wrk(subject: Subject, connections: int, seconds: float) -> list[str]:
     script = str(HERE / "call.lua")
-    return ["wrk", "-t1", f"-c{plan.connections}", f"-d{seconds:g}s", "--latency", "-s", script, plan.subject.url]
+    timeout = ["--timeout", "10s"]  # a slow peer is slow, not broken
+    return ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", *timeout, "--latency", "-s", script, subject.url]

@@ -1,30 +1,22 @@
-"""What is measured: the stub alone, nginx in front of it, Portico in front of it; each a process tied to a core."""
+"""What is measured: something that answers MCP at a URL; here the stub alone, and nginx in front of it."""
 
-import base64
 import contextlib
 import json
-import os
-import secrets
 import shutil
-import socket
-import subprocess
 import sys
-import time
-import urllib.error
-import urllib.parse
 import urllib.request
-from collections.abc import Generator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import psutil
-import yaml
+from processes import ROOT, Cores, free_ports, running, wait_for_port
 
-ROOT = Path(__file__).parents[1]
-PORTICO = Path(sys.executable).with_name("portico")
-START_SECONDS = 60.0
-POLL_SECONDS = 0.1
-SCOPE = "mcp/invoke"
+Era = Literal["modern", "legacy"]
+Eras = Literal["modern", "legacy", "both"]
+VERSIONS = {"modern": "2026-07-28", "legacy": "2025-11-25"}
+ACCEPT = "application/json, text/event-stream"
 
 NGINX = """\
 worker_processes 1;
@@ -47,33 +39,32 @@ http {{
             proxy_pass http://stub;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
+            proxy_buffering {buffering};
         }}
     }}
 }}
 """
 
 
+def _no_token() -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """Something that answers tools/call at a URL."""
+    """Something that answers MCP at a URL."""
 
     name: str
     url: str
-    tool: str
+    tools: tuple[str, ...]  #: called in turn
     process: psutil.Process
-    credentials: tuple[str, str, str] | None = None  #: token URL, client id, secret
-    token: str = field(default="", repr=False)
+    version: str = ""  #: of what is measured, for the report
+    token: Callable[[], str] = field(default=_no_token, repr=False)  #: fetches a fresh one
+    opens_sessions: bool = False  #: legacy calls need a session: one is opened per connection
 
-    def fresh_token(self) -> str:
-        """Fetch an access token, when the subject wants one."""
-        if self.credentials is None:
-            return ""
-        url, client, secret = self.credentials
-        form = urllib.parse.urlencode({"grant_type": "client_credentials", "scope": SCOPE}).encode()
-        basic = base64.b64encode(f"{client}:{secret}".encode()).decode()
-        request = urllib.request.Request(url, form, {"Authorization": f"Basic {basic}"})
-        with urllib.request.urlopen(request, timeout=10) as response:
-            return json.load(response)["access_token"]
+    def sessions(self, count: int) -> list[str]:
+        """Open legacy sessions, when calls need them."""
+        return [self._open_session() for _ in range(count)] if self.opens_sessions else []
 
     def cpu_seconds(self) -> float:
         """CPU time of the process and its children so far."""
@@ -86,6 +77,32 @@ class Subject:
     def _family(self) -> list[psutil.Process]:
         return [self.process, *self.process.children(recursive=True)]
 
+    def _open_session(self) -> str:
+        params = {
+            "protocolVersion": VERSIONS["legacy"],
+            "capabilities": {},
+            "clientInfo": {"name": "bench", "version": "1"},
+        }
+        token = self.token()
+        message = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params}
+        session, _ = post(self.url, message, token=token)
+        post(self.url, {"jsonrpc": "2.0", "method": "notifications/initialized"}, token=token, session=session)
+        return session
+
+
+def post(url: str, message: dict, *, token: str = "", session: str = "", era: Era = "legacy") -> tuple[str, str]:
+    """Send one JSON-RPC message; return the session id of the answer, if any, and its body."""
+    headers = {"Content-Type": "application/json", "Accept": ACCEPT, "MCP-Protocol-Version": VERSIONS[era]}
+    if era == "modern":
+        headers["Mcp-Method"] = message["method"]
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    if session:
+        headers["Mcp-Session-Id"] = session
+    request = urllib.request.Request(url, json.dumps(message).encode(), headers)
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return response.headers.get("Mcp-Session-Id", ""), response.read().decode()
+
 
 def missing_packages() -> list[str]:
     """Return the Debian packages that are not there."""
@@ -97,141 +114,44 @@ def nginx_binary() -> str | None:
     return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 
 
-@contextlib.contextmanager
-def subjects(place: Path, *, server_core: int, load_core: int) -> Generator[list[Subject]]:
-    """Start everything; stop it at the end."""
-    with contextlib.ExitStack() as stack:
-        stub_port, nginx_port, portico_port = _free_ports(3)
-        stub = stack.enter_context(
-            _process([sys.executable, str(ROOT / "bench/stub.py"), str(stub_port)], load_core, place / "stub.log")
-        )
-        _wait_for_port(stub_port, stub, place / "stub.log")
-        nginx = stack.enter_context(_nginx(place, nginx_port, stub_port, server_core))
-        portico = stack.enter_context(_portico(place, portico_port, stub_port, server_core))
-        _wait_for_port(nginx_port, nginx, place / "nginx.log")
-        yield [
-            Subject(name="direct", url=f"http://127.0.0.1:{stub_port}/mcp", tool="echo", process=stub),
-            Subject(name="nginx", url=f"http://127.0.0.1:{nginx_port}/mcp", tool="echo", process=nginx),
-            _find_portico(portico_port, place, portico),
-        ]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stub:
+    """The backend of all subjects."""
+
+    ports: tuple[int, ...]
+    process: psutil.Process
+
+    @property
+    def url(self) -> str:
+        return self.url_on(self.ports[0])
+
+    def url_on(self, port: int, *, tools: int = 0) -> str:
+        """Return where it is; with ``tools`` it lists that many there."""
+        return f"http://127.0.0.1:{port}/mcp{f'/{tools}' if tools else ''}"
+
+    def subject(self, tool: str = "echo") -> Subject:
+        return Subject(name="direct", url=self.url, tools=(tool,), process=self.process)
 
 
-def _nginx(place: Path, port: int, stub: int, core: int) -> contextlib.AbstractContextManager[psutil.Process]:
+def start_stub(stack: contextlib.ExitStack, place: Path, cores: Cores, *, era: Eras = "both", count: int = 1) -> Stub:
+    """Start a stub that listens on as many ports."""
+    ports = free_ports(count)
+    log = place / f"stub-{era}.log"
+    command = [sys.executable, str(ROOT / "bench/stub.py"), "--era", era, *(str(port) for port in ports)]
+    process = stack.enter_context(running(command, cores=cores.load, log=log))
+    wait_for_port(ports[-1], process, log)
+    return Stub(ports=tuple(ports), process=process)
+
+
+def start_nginx(
+    stack: contextlib.ExitStack, place: Path, cores: Cores, stub: Stub, *, tools: Sequence[str], streams: bool = False
+) -> Subject:
+    """Start nginx as a plain proxy in front of the stub."""
+    (port,) = free_ports(1)
     config = place / "nginx.conf"
-    config.write_text(NGINX.format(place=place, port=port, stub=stub))
+    buffering = "off" if streams else "on"
+    config.write_text(NGINX.format(place=place, port=port, stub=stub.ports[0], buffering=buffering))
     command = [nginx_binary() or "nginx", "-p", str(place), "-c", str(config), "-e", str(place / "nginx-start.log")]
-    return _process(command, core, place / "nginx.log")
-
-
-def _portico(place: Path, port: int, stub: int, core: int) -> contextlib.AbstractContextManager[psutil.Process]:
-    (place / "secret").write_text(secrets.token_urlsafe(32))
-    (place / "portico.yaml").write_text(yaml.safe_dump(_configuration(port, stub)))
-    subprocess.run([PORTICO, "keyring", "init", place / "keyring"], check=True, capture_output=True)
-    return _process([str(PORTICO), "serve", "--config", str(place / "portico.yaml")], core, place / "portico.log")
-
-
-def _configuration(port: int, stub: int) -> dict[str, object]:
-    """Return what Portico serves: one gateway with a token rule in front of the stub. Audit is always on."""
-    public_url = f"http://127.0.0.1:{port}"
-    discovery = f"{public_url}/i/bench/.well-known/openid-configuration"
-    target = {
-        "name": "stub",
-        "targetConfiguration": {"mcp": {"mcpServer": {"endpoint": f"http://127.0.0.1:{stub}/mcp"}}},
-        "x-portico": {"allowPrivateAddresses": True, "maxConcurrency": 256},
-    }
-    gateway = {
-        "name": "bench",
-        "protocolType": "MCP",
-        "authorizerType": "CUSTOM_JWT",
-        "authorizerConfiguration": {
-            "customJWTAuthorizer": {"discoveryUrl": discovery, "allowedClients": ["bench"], "allowedScopes": [SCOPE]}
-        },
-        "targets": [target],
-    }
-    client = {"name": "bench", "secretFile": "secret", "scopes": [SCOPE]}
-    return {
-        "listen": f"127.0.0.1:{port}",
-        "public_url": public_url,
-        "data_dir": "data",
-        "keyring": "keyring",
-        "default_gateway": "bench",
-        "log": {"level": "warning", "format": "json"},
-        "issuers": [{"name": "bench", "scopes": [SCOPE], "clients": [client]}],
-        "gateways": [gateway],
-    }
-
-
-def _find_portico(port: int, place: Path, process: psutil.Process) -> Subject:
-    """Wait until Portico lists the stub's tool, and return how it is called."""
-    _wait_for_port(port, process, place / "portico.log")
-    origin = f"http://127.0.0.1:{port}"
-    subject = Subject(
-        name="portico",
-        url=_get_json(f"{origin}/.well-known/oauth-protected-resource")["resource"],
-        tool="stub___echo",
-        process=process,
-        credentials=(f"{origin}/i/bench/token", "bench", (place / "secret").read_text()),
-    )
-    deadline = time.monotonic() + START_SECONDS
-    while subject.tool not in _listing(subject):
-        if time.monotonic() > deadline:
-            raise SystemExit(f"Portico does not list its tool:\n{(place / 'portico.log').read_text()[-4000:]}")
-        time.sleep(POLL_SECONDS)
-    return subject
-
-
-def _listing(subject: Subject) -> str:
-    headers = {
-        "Content-Type": "application/json",
-        "Accept": "application/json, text/event-stream",
-        "MCP-Protocol-Version": "2025-11-25",
-        "Authorization": f"Bearer {subject.fresh_token()}",
-    }
-    body = b'{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{}}'
-    try:
-        with urllib.request.urlopen(urllib.request.Request(subject.url, body, headers), timeout=10) as response:
-            return response.read().decode()
-    except urllib.error.HTTPError as error:
-        raise SystemExit(f"Portico refused tools/list: {error} {error.read().decode()}") from error
-
-
-def _get_json(url: str) -> dict[str, str]:
-    with urllib.request.urlopen(url, timeout=10) as response:
-        return json.load(response)
-
-
-@contextlib.contextmanager
-def _process(command: list[str], core: int, log: Path) -> Generator[psutil.Process]:
-    """Run a command on one core; what it prints goes to ``log``."""
-    with log.open("wb") as output:
-        child = subprocess.Popen(
-            ["taskset", "-c", str(core), *command], stdout=output, stderr=subprocess.STDOUT, cwd=ROOT, env=os.environ
-        )
-        try:
-            yield psutil.Process(child.pid)
-        finally:
-            child.terminate()
-            try:
-                child.wait(20)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        held = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [one.getsockname()[1] for one in held]
-
-
-def _wait_for_port(port: int, process: psutil.Process, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE or time.monotonic() > deadline:
-                raise SystemExit(f"nothing listens on port {port}:\n{log.read_text()[-4000:]}") from None
-            time.sleep(POLL_SECONDS)
-        else:
-            return
+    process = stack.enter_context(running(command, cores=cores.server, log=place / "nginx.log"))
+    wait_for_port(port, process, place / "nginx.log")
+    return Subject(name="nginx", url=f"http://127.0.0.1:{port}/mcp", tools=tuple(tools), process=process)

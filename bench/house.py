@@ -1,0 +1,217 @@
+"""Portico as it is measured: one `portico serve` with an issuer, a machine client and gateways; audit is always on."""
+
+import asyncio
+import base64
+import contextlib
+import json
+import secrets
+import subprocess
+import sys
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+from processes import Cores, NotStarted, free_ports, running, wait_for_port, wait_until
+from subjects import VERSIONS, Eras, Subject, post
+
+from portico import __version__
+from portico.control import gateways
+from portico.storage.engine import Database
+
+PORTICO = Path(sys.executable).with_name("portico")
+SCOPE = "mcp/invoke"
+ISSUER = "bench"
+MAX_CONCURRENCY = 256  #: more than any round has connections
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayPlan:
+    """A gateway to declare: its targets by name, and how it answers."""
+
+    name: str
+    targets: Mapping[str, str]
+    era: Eras | None = None  #: of the targets; None leaves it to discovery
+    streams: bool = False
+    page_size: int = 0  #: tools per page; 0 for the default
+    sessions: bool = False
+    target_extension: Mapping[str, Any] = field(default_factory=dict)
+
+    def document(self, public_url: str) -> dict[str, object]:
+        discovery = f"{public_url}/i/{ISSUER}/.well-known/openid-configuration"
+        mcp: dict[str, object] = {}
+        if self.streams:
+            mcp["streamingConfiguration"] = {"enableResponseStreaming": True}
+        if self.sessions:
+            mcp["sessionConfiguration"] = {"sessionTimeoutInSeconds": 3600}
+        document: dict[str, object] = {
+            "name": self.name,
+            "protocolType": "MCP",
+            "authorizerType": "CUSTOM_JWT",
+            "authorizerConfiguration": {
+                "customJWTAuthorizer": {"discoveryUrl": discovery, "allowedScopes": [SCOPE]},
+            },
+            "targets": [self._target(name, url) for name, url in self.targets.items()],
+        }
+        if mcp:
+            document["protocolConfiguration"] = {"mcp": mcp}
+        if self.page_size:
+            document["x-portico"] = {"pageSize": self.page_size}
+        return document
+
+    def _target(self, name: str, url: str) -> dict[str, object]:
+        extension = {"allowPrivateAddresses": True, "maxConcurrency": MAX_CONCURRENCY} | dict(self.target_extension)
+        if self.era in ("legacy", "modern"):
+            extension["era"] = self.era
+        return {
+            "name": name,
+            "targetConfiguration": {"mcp": {"mcpServer": {"endpoint": url}}},
+            "x-portico": extension,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """A running Portico."""
+
+    place: Path
+    port: int
+    database: str
+    process: psutil.Process
+    secret: str = field(repr=False)
+    urls: Mapping[str, str]  #: of the gateways' MCP endpoints, by name
+
+    @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def subject(self, gateway: str, tools: Sequence[str], *, name: str = "portico") -> Subject:
+        url = self.urls[gateway]
+        return Subject(
+            name=name,
+            url=url,
+            tools=tuple(tools),
+            process=self.process,
+            version=f"Portico {__version__}",
+            token=partial(self.token, url),
+        )
+
+    def token(self, resource: str) -> str:
+        """Fetch a machine client's access token for one gateway."""
+        form = {"grant_type": "client_credentials", "scope": SCOPE, "resource": resource}
+        basic = base64.b64encode(f"bench:{self.secret}".encode()).decode()
+        url = f"{self.origin}/i/{ISSUER}/token"
+        request = urllib.request.Request(
+            url, urllib.parse.urlencode(form).encode(), {"Authorization": f"Basic {basic}"}
+        )
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return json.load(response)["access_token"]
+
+
+def start_house(
+    stack: contextlib.ExitStack,
+    place: Path,
+    cores: Cores,
+    plans: Sequence[GatewayPlan],
+    *,
+    workers: int = 1,
+    database: str = "",
+    settings: Mapping[str, Any] | None = None,
+    issuer: Mapping[str, Any] | None = None,
+) -> House:
+    """Start Portico and wait until every target is ready.
+
+    Raises:
+        NotStarted: Portico refuses, or a target does not become ready; the text holds the log.
+    """
+    place.mkdir(parents=True, exist_ok=True)
+    (port,) = free_ports(1)
+    secret = secrets.token_urlsafe(32)
+    (place / "secret").write_text(secret)
+    public_url = f"http://127.0.0.1:{port}"
+    database = database or f"sqlite:///{place / 'data' / 'portico.db'}"
+    client = {"name": "bench", "secretFile": "secret", "scopes": [SCOPE]}
+    document: dict[str, Any] = {
+        "listen": f"127.0.0.1:{port}",
+        "public_url": public_url,
+        "data_dir": "data",
+        "database": database,
+        "keyring": "keyring",
+        "log": {"level": "warning", "format": "json"},
+        "issuers": [{"name": ISSUER, "scopes": [SCOPE], "clients": [client]} | dict(issuer or {})],
+        "gateways": [plan.document(public_url) for plan in plans],
+    }
+    if workers > 1:
+        document["workers"] = workers
+    (place / "portico.yaml").write_text(yaml.safe_dump(document | dict(settings or {})))
+    subprocess.run([PORTICO, "keyring", "init", place / "keyring"], check=True, capture_output=True)
+    log = place / "portico.log"
+    command = [str(PORTICO), "serve", "--config", str(place / "portico.yaml")]
+    process = stack.enter_context(running(command, cores=cores.server, log=log))
+    wait_for_port(port, process, log)
+    urls = _when_ready(database, public_url, process, log)
+    house = House(place=place, port=port, database=database, process=process, secret=secret, urls=urls)
+    _warm(house, process, log)
+    return house
+
+
+def _warm(house: House, process: psutil.Process, log: Path) -> None:
+    """Wait until every gateway lists tools: its snapshot follows the synchronization by a poll, on every worker."""
+    for name in house.urls:
+        subject = house.subject(name, ())
+        # One answer per worker cannot be asked for; a run of good ones makes a stale worker unlikely.
+        for _ in range(10):
+            wait_until(partial(_lists, subject), process, log, f"gateway {name} lists its tools")
+
+
+def _lists(subject: Subject) -> bool:
+    return '"name"' in list_page(subject)
+
+
+def list_page(subject: Subject, cursor: str = "") -> str:
+    """Return the body of one modern tools/list answer."""
+    names = {"protocolVersion": VERSIONS["modern"], "clientCapabilities": {}}
+    params: dict[str, object] = {"_meta": {f"io.modelcontextprotocol/{name}": value for name, value in names.items()}}
+    if cursor:
+        params["cursor"] = cursor
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": params}
+    return post(subject.url, message, token=subject.token(), era="modern")[1]
+
+
+def last_cursor(subject: Subject) -> str:
+    """Return the cursor of the last page, empty when the first is the last."""
+    cursor = ""
+    while following := json.loads(list_page(subject, cursor))["result"].get("nextCursor"):
+        cursor = following
+    return cursor
+
+
+def _when_ready(database: str, public_url: str, process: psutil.Process, log: Path) -> dict[str, str]:
+    found: dict[str, str] = {}
+    reasons: list[str] = []
+
+    def ready() -> bool:
+        summaries = asyncio.run(_summaries(database, public_url))
+        targets = [target for summary in summaries for target in summary.targets]
+        reasons[:] = [f"{one.name}: {one.status} {one.status_reasons}" for one in targets if one.status != "READY"]
+        found.update({summary.name: summary.mcp_url for summary in summaries})
+        return bool(summaries) and not reasons
+
+    try:
+        wait_until(ready, process, log, "every target is ready")
+    except NotStarted as error:
+        raise NotStarted(f"{error}\n" + "\n".join(reasons[:5])) from error
+    return found
+
+
+async def _summaries(database: str, public_url: str) -> list[gateways.GatewaySummary]:
+    opened = await Database.open(database)
+    try:
+        return await gateways.list_all(opened, public_url=public_url)
+    finally:
+        await opened.aclose()
