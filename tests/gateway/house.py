@@ -347,3 +347,13 @@ def modern_request(method, params=None, *, number=1, meta=None, version=MODERN):
     if "name" in (params or {}):
         headers["mcp-name"] = params["name"]
     return message, headers
+
+
+async def endless_progress(server, request, tell):
+    """A tool that reports progress until somebody stops it; patch it over ``targets.servers._run_tool``."""
+    token, step = request["params"]["_meta"]["progressToken"], 0
+    while True:
+        step += 1
+        progress = {"progressToken": token, "progress": step}
+        await tell({"jsonrpc": "2.0", "method": "notifications/progress", "params": progress})
+        await asyncio.sleep(0)  # a closed connection must be noticed
