@@ -23,6 +23,8 @@ DOCUMENT = {
     "issuers": [
         {
             "name": "main",
+            "scopes": ["mcp/invoke", "mcp/read"],
+            "allowedRedirectUris": ["https://app.example/callback", "com.example.app:/callback"],
             "users": [{"name": "ada", "displayName": "Ada", "password": PASSWORD}],
             "clients": [{"name": "robot", "secret": MACHINE_SECRET, "scopes": ["mcp/invoke"]}],
         }

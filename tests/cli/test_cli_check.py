@@ -94,6 +94,21 @@ def test_a_fault_of_the_environment_names_its_variable(bare):
     assert "PORTICO_WORKERS must be a whole number" in bare.fail("check", PORTICO_WORKERS="many")
 
 
+@pytest.mark.parametrize(
+    ("client", "told"),
+    [
+        ({"clientId": "web", "redirectUris": ["https://app.example/callback"]}, "allowedRedirectUris"),
+        ({"name": "agent", "secret": "s" * 40, "scopes": ["mcp/tpyo"]}, "does not grant the scope mcp/tpyo"),
+    ],
+)
+def test_a_client_that_its_issuer_would_turn_away_is_a_fault(bare, client, told):
+    bare.write({"issuers": [{"name": "main", "clients": [client]}]})
+    bare.succeed("keyring", "init", bare.keyring)
+    fault = bare.fail("check")
+    assert fault.startswith("issuers[0].clients[0]: ")
+    assert told in fault
+
+
 def test_the_option_wins_over_the_environment(bare):
     bare.succeed("keyring", "init", bare.keyring)
     assert "is in order" in bare.succeed("check", "--config", bare.config, PORTICO_CONFIG="/nowhere/portico.yaml")

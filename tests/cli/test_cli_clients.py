@@ -88,6 +88,8 @@ def test_a_client_is_disabled_enabled_and_deleted(place):
         (("add", "-agent", "--scope", "mcp/invoke"), "client id"),
         (("add", "web", "--redirect-uri", "http://app.example/callback"), "redirect URI"),
         (("add", "web", "--redirect-uri", "javascript:alert(1)"), "redirect URI"),
+        (("add", "web", "--redirect-uri", "https://other.example/callback"), "allowedRedirectUris"),
+        (("add", "agent", "--scope", "mcp/write"), "does not grant the scope mcp/write; it has: mcp/invoke, mcp/read"),
         (("add", "robot", "--scope", "mcp/invoke"), "robot"),
         (("secret", "robot"), "declared in portico.yaml"),
         (("delete", "robot"), "declared in portico.yaml"),

@@ -14,6 +14,7 @@ from portico.control.revocation import end_grants, end_tokens
 from portico.control.secrets import MIN_SECRET_CHARS, Random, new_client_secret, secret_hash
 from portico.model.errors import Conflict, InputError, NotFound
 from portico.model.secret import Secret
+from portico.oauth.issuer_settings import IssuerSettings, parse_issuer_settings
 from portico.oauth.redirect_uri import kind_of
 from portico.oauth.scope import is_scope_token
 from portico.storage import clients
@@ -184,7 +185,7 @@ async def remove(conn: AsyncConnection, row: ClientRow, *, ground: Ground, now: 
 
 async def end_everything(conn: AsyncConnection, row: ClientRow, *, ground: Ground, now: int) -> None:
     """Revoke a client's grants and end its live tokens."""
-    await end_grants(conn, row.issuer, now, client_id=row.client_id)
+    await end_grants(conn, row.issuer, ground.issuer_url(row.issuer), now, client_id=row.client_id)
     await end_tokens(conn, "client", ground.issuer_url(row.issuer), row.client_id, now)
 
 
@@ -217,6 +218,20 @@ def check_client(row: ClientRow) -> None:
         raise InputError("A redirect URI must be loopback, https or of a private-use scheme, without fragment or `..`.")
 
 
+def check_fits(row: ClientRow, issuer: IssuerSettings) -> None:
+    """Refuse a client that its issuer would turn away at every request.
+
+    Raises:
+        InputError: a redirect URI that the issuer sends nobody to, or a scope that it does not grant.
+    """
+    for uri in row.redirect_uris:
+        if kind_of(uri) == "other" and uri not in issuer.redirects:
+            raise InputError(f"The redirect URI {uri} must stand in the issuer's allowedRedirectUris too.")
+    for scope in row.scopes:
+        if scope not in issuer.scopes:
+            raise InputError(f"The issuer does not grant the scope {scope}; it has: {', '.join(issuer.scopes)}.")
+
+
 def check_secret(secret: Secret) -> None:
     """Refuse a machine's secret that was typed rather than generated: it is stored under one plain SHA-256 (T13)."""
     if len(secret.reveal()) < MIN_SECRET_CHARS:
@@ -241,7 +256,8 @@ def summary(row: ClientRow) -> ClientSummary:
 async def _add(database: Database, row: ClientRow) -> None:
     check_client(row)
     async with database.write() as conn:
-        await require_issuer(conn, row.issuer)
+        issuer = await require_issuer(conn, row.issuer)
+        check_fits(row, parse_issuer_settings(row.issuer, issuer.document))
         await clients.add(conn, row)
 
 

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from portico.control.clients import check_client, check_secret
+from portico.control.clients import check_client, check_fits, check_secret
 from portico.control.declarations import MANAGED_BY, ClientDeclaration, IssuerDeclaration, UserDeclaration
 from portico.control.reader import Reader
 from portico.control.secrets import secret_hash
 from portico.control.users import check_name, check_password
 from portico.model.errors import ConfigError
-from portico.oauth.issuer_settings import parse_issuer_settings
+from portico.oauth.issuer_settings import IssuerSettings, parse_issuer_settings
 from portico.storage.clients import ClientRow
 
 SHA256_DIGITS: Final = 64
@@ -26,9 +26,11 @@ def read_issuer(reader: Reader, entry: Mapping[str, Any], path: str) -> IssuerDe
         reader.fault(f"{path}.name", "is required" if name is None else "must be text")
         return None
     document = {key: value for key, value in entry.items() if key not in {"users", "clients", "name"}}
-    _judge_settings(reader, name, document, path)
+    settings = _judge_settings(reader, name, document, path)
     users = [_read_user(reader, user, where) for user, where in reader.entries(entry, "users", path)]
-    clients = [_read_client(reader, client, where, name) for client, where in reader.entries(entry, "clients", path)]
+    clients = [
+        _read_client(reader, client, where, name, settings) for client, where in reader.entries(entry, "clients", path)
+    ]
     return IssuerDeclaration(
         name=name,
         document=document,
@@ -38,12 +40,13 @@ def read_issuer(reader: Reader, entry: Mapping[str, Any], path: str) -> IssuerDe
     )
 
 
-def _judge_settings(reader: Reader, name: str, document: Mapping[str, Any], path: str) -> None:
+def _judge_settings(reader: Reader, name: str, document: Mapping[str, Any], path: str) -> IssuerSettings | None:
     try:
-        parse_issuer_settings(name, document)
+        return parse_issuer_settings(name, document)
     except ConfigError as error:
         for fault in error.faults:  # its paths begin with the issuer's name, ours with its place in the file
             reader.fault(path + fault.path.removeprefix(f"issuers.{name}"), fault.message)
+        return None
 
 
 def _read_user(reader: Reader, entry: Mapping[str, Any], path: str) -> UserDeclaration | None:
@@ -67,7 +70,9 @@ def _read_user(reader: Reader, entry: Mapping[str, Any], path: str) -> UserDecla
     )
 
 
-def _read_client(reader: Reader, entry: Mapping[str, Any], path: str, issuer: str) -> ClientDeclaration | None:
+def _read_client(
+    reader: Reader, entry: Mapping[str, Any], path: str, issuer: str, settings: IssuerSettings | None
+) -> ClientDeclaration | None:
     """Read a client: with ``redirectUris`` a public one, without a machine."""
     public = "redirectUris" in entry
     known, required = (_CLIENT, {"clientId"}) if public else (_CLIENT | _SECRET, {"name"})
@@ -90,6 +95,8 @@ def _read_client(reader: Reader, entry: Mapping[str, Any], path: str, issuer: st
         created_at=0,
     )
     reader.judge(path, lambda: check_client(row))
+    if settings is not None:
+        reader.judge(path, lambda: check_fits(row, settings))
     return ClientDeclaration(row=row, path=path)
 
 

@@ -6,10 +6,9 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from portico.control.revocation import end_grants
 from portico.model.errors import NotFound
 from portico.oauth.metadata import issuer_url
-from portico.storage import counters, issuers, signing_keys
+from portico.storage import counters, grants, issuers, signing_keys
 from portico.storage.engine import Database
 from portico.storage.issuers import IssuerRow
 
@@ -63,18 +62,21 @@ async def remove(conn: AsyncConnection, name: str, *, now: int) -> None:
     """
     for key in await signing_keys.list_all(conn, issuer=name):
         await signing_keys.drop(conn, key.kid)
-    await end_grants(conn, name, now)
+    for grant in await grants.list_all(conn, issuer=name, live_at=now):  # their tokens died with the keys
+        await grants.revoke(conn, grant.id, now)
     await issuers.delete(conn, name)
     await counters.bump(conn, f"issuer/{name}")
 
 
-async def require_issuer(conn: AsyncConnection, name: str) -> None:
-    """Make sure that the issuer is there.
+async def require_issuer(conn: AsyncConnection, name: str) -> IssuerRow:
+    """Return the issuer.
 
     Raises:
-        NotFound: it is not; names those that are.
+        NotFound: there is none; names those that there are.
     """
-    if await issuers.get(conn, name) is None:
+    row = await issuers.get(conn, name)
+    if row is None:
         known = ", ".join(row.name for row in await issuers.list_all(conn)) or "none"
         hint = "One that portico.yaml declares is made when portico serve starts."
         raise NotFound(f"There is no issuer {name!r}; there are: {known}. {hint}")
+    return row
