@@ -185,7 +185,7 @@ async def remove(conn: AsyncConnection, row: ClientRow, *, ground: Ground, now: 
 
 async def end_everything(conn: AsyncConnection, row: ClientRow, *, ground: Ground, now: int) -> None:
     """Revoke a client's grants and end its live tokens."""
-    await end_grants(conn, row.issuer, now, client_id=row.client_id)
+    await end_grants(conn, row.issuer, ground.issuer_url(row.issuer), now, client_id=row.client_id)
     await end_tokens(conn, "client", ground.issuer_url(row.issuer), row.client_id, now)
 
 

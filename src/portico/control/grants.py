@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 from portico.control.relaxations import Ground
-from portico.control.revocation import end_tokens
 from portico.model.errors import NotFound
-from portico.storage import clients, grants, users
+from portico.storage import clients, grants, revocations, users
 from portico.storage.engine import Database
 
 
@@ -63,5 +62,4 @@ async def revoke(database: Database, *, ground: Ground, grant_id: str, now: int)
         row = await grants.get(conn, grant_id)
         if row is None:
             raise NotFound(f"There is no grant {grant_id!r}.")
-        await grants.revoke(conn, grant_id, now)
-        await end_tokens(conn, "grant", ground.issuer_url(row.issuer), grant_id, now)
+        await revocations.end_grant(conn, ground.issuer_url(row.issuer), grant_id, now)

@@ -6,10 +6,9 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from portico.control.revocation import end_grants
 from portico.model.errors import NotFound
 from portico.oauth.metadata import issuer_url
-from portico.storage import counters, issuers, signing_keys
+from portico.storage import counters, grants, issuers, signing_keys
 from portico.storage.engine import Database
 from portico.storage.issuers import IssuerRow
 
@@ -63,7 +62,8 @@ async def remove(conn: AsyncConnection, name: str, *, now: int) -> None:
     """
     for key in await signing_keys.list_all(conn, issuer=name):
         await signing_keys.drop(conn, key.kid)
-    await end_grants(conn, name, now)
+    for grant in await grants.list_all(conn, issuer=name, live_at=now):  # their tokens died with the keys
+        await grants.revoke(conn, grant.id, now)
     await issuers.delete(conn, name)
     await counters.bump(conn, f"issuer/{name}")
 

@@ -20,8 +20,14 @@ async def end_tokens(conn: AsyncConnection, kind: RevocationKind, issuer_url: st
 
 
 async def end_grants(
-    conn: AsyncConnection, issuer: str, now: int, *, subject: str | None = None, client_id: str | None = None
+    conn: AsyncConnection,
+    issuer: str,
+    issuer_url: str,
+    now: int,
+    *,
+    subject: str | None = None,
+    client_id: str | None = None,
 ) -> None:
-    """Revoke every live grant of a user or of a client, so that no refresh token of theirs works again."""
+    """Revoke every live grant of a user or of a client: no refresh token and no access token of theirs works again."""
     for grant in await grants.list_all(conn, issuer=issuer, subject=subject, client_id=client_id, live_at=now):
-        await grants.revoke(conn, grant.id, now)
+        await revocations.end_grant(conn, issuer_url, grant.id, now)

@@ -100,7 +100,7 @@ async def disable(database: Database, *, ground: Ground, issuer: str, name: str,
     async with database.write() as conn:
         row = await _found(conn, issuer, name)
         await users.set_disabled(conn, row.subject, now)
-        await end_grants(conn, issuer, now, subject=row.subject)
+        await end_grants(conn, issuer, ground.issuer_url(issuer), now, subject=row.subject)
         await end_tokens(conn, "subject", ground.issuer_url(issuer), row.subject, now)
 
 
@@ -132,7 +132,7 @@ async def delete(database: Database, *, ground: Ground, issuer: str, name: str, 
 
 async def remove(conn: AsyncConnection, row: UserRow, *, ground: Ground, now: int) -> None:
     """Delete a user; grants are revoked and live tokens end."""
-    await end_grants(conn, row.issuer, now, subject=row.subject)
+    await end_grants(conn, row.issuer, ground.issuer_url(row.issuer), now, subject=row.subject)
     await users.delete(conn, row.subject)
     await end_tokens(conn, "subject", ground.issuer_url(row.issuer), row.subject, now)
 
@@ -140,7 +140,7 @@ async def remove(conn: AsyncConnection, row: UserRow, *, ground: Ground, now: in
 async def change_password(conn: AsyncConnection, row: UserRow, new_hash: str, *, ground: Ground, now: int) -> None:
     """Store a new hash and end what the old password had opened."""
     await users.set_password(conn, row.subject, new_hash, now)
-    await end_grants(conn, row.issuer, now, subject=row.subject)
+    await end_grants(conn, row.issuer, ground.issuer_url(row.issuer), now, subject=row.subject)
     await end_tokens(conn, "subject", ground.issuer_url(row.issuer), row.subject, now)
 
 

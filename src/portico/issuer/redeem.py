@@ -13,7 +13,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from portico.issuer.grants import end_grant, living_grant
+from portico.issuer.grants import living_grant
 from portico.issuer.powers import Powers
 from portico.issuer.store import Issuer
 from portico.model.errors import InvalidGrant, SealError
@@ -28,7 +28,7 @@ from portico.oauth.token import (
     judge_refresh_scopes,
     token_digest,
 )
-from portico.storage import authorization_codes, refresh_tokens
+from portico.storage import authorization_codes, refresh_tokens, revocations
 from portico.storage.grants import GrantRow
 from portico.storage.refresh_tokens import RefreshTokenRow
 from portico.web.sessions import new_token
@@ -77,7 +77,7 @@ async def redeem_code(
             token = new_token(powers.random)
             await _add_refresh(conn, issuer, grant, token, now)
             return _issued(grant, grant.scopes, token)
-    await end_grant(conn, issuer, row.grant_id, now)
+    await revocations.end_grant(conn, issuer.url, row.grant_id, now)
     return InvalidGrant(_REUSED)
 
 
@@ -113,7 +113,7 @@ async def rotate(
     token = await _successor(conn, powers, row, now) if row is not None else ""
     if token:
         return _issued(grant, judge_refresh_scopes(asked.scope, grant.scopes), token)
-    await end_grant(conn, issuer, grant.id, now)
+    await revocations.end_grant(conn, issuer.url, grant.id, now)
     return InvalidGrant(_REUSED)
 
 

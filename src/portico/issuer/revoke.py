@@ -5,7 +5,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from portico.issuer.clients import find_client
-from portico.issuer.grants import end_grant
 from portico.issuer.powers import Powers
 from portico.issuer.rendering import NO_STORE
 from portico.issuer.store import Issuer
@@ -15,7 +14,7 @@ from portico.oauth.access_token import AccessToken, read_access_token
 from portico.oauth.client import Client
 from portico.oauth.jwt import parse, verify
 from portico.oauth.token import judge_client, token_digest
-from portico.storage import grants, refresh_tokens
+from portico.storage import grants, refresh_tokens, revocations
 from portico.web.forms import read_form
 
 
@@ -37,7 +36,7 @@ async def revoke(powers: Powers, issuer: Issuer, request: Request) -> Response:
         client = judge_client(claimed, await find_client(conn, powers.keyring, issuer.name, claimed.client_id))
         grant_id = await _grant_of(conn, issuer, client, token)
         if grant_id:
-            await end_grant(conn, issuer, grant_id, int(powers.clock()))
+            await revocations.end_grant(conn, issuer.url, grant_id, int(powers.clock()))
     return Response(status_code=200, headers=NO_STORE)
 
 

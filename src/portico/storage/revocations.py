@@ -1,16 +1,20 @@
 """Revocations: what ends live access tokens before they expire."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from sqlalchemy import delete as delete_from
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from portico.oauth.issuer_settings import MAX_ACCESS_TOKEN_SECONDS
+from portico.storage import counters, grants
 from portico.storage.rows import fetch_all, insert_row
 from portico.storage.schema import DEFAULT_ACCOUNT, revocations
 
 RevocationKind = Literal["grant", "client", "subject"]
+
+MARGIN_SECONDS: Final = 60  #: beyond a token's own end: leeway and clocks of other replicas
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +33,20 @@ class RevocationRow:
 async def add(conn: AsyncConnection, row: RevocationRow) -> None:
     """Insert a revocation; bump the counter ``revocations`` in the same transaction."""
     await insert_row(conn, revocations, row, conflict="The revocation exists already.", without=("id",))
+
+
+async def end_grant(conn: AsyncConnection, issuer_url: str, grant_id: str, now: int) -> bool:
+    """Revoke a grant with its refresh tokens and its living access tokens; False when it was revoked before.
+
+    A grant never lives again, so no token of it is spared: neither one that another replica with a fast clock signs,
+    nor one whose transaction came first and that is signed a moment after this one.
+    """
+    if not await grants.revoke(conn, grant_id, now):
+        return False
+    end = now + MAX_ACCESS_TOKEN_SECONDS + MARGIN_SECONDS
+    await add(conn, RevocationRow(kind="grant", issuer=issuer_url, key=grant_id, not_before=end, expires_at=end))
+    await counters.bump(conn, "revocations")
+    return True
 
 
 async def list_live(conn: AsyncConnection, now: int) -> list[RevocationRow]:
