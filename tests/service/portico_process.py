@@ -57,6 +57,7 @@ class Portico:
     directory: Path
     document: dict
     port: int = field(default_factory=free_port)
+    key_line: str = field(default_factory=lambda: generate_line("k1"))
     process: subprocess.Popen | None = None
     database: Database | None = None
     http: httpx2.AsyncClient | None = None
@@ -70,12 +71,16 @@ class Portico:
         return self.document.get("database", f"sqlite:///{self.directory}/data/portico.db")
 
     @property
+    def public_url(self):
+        return self.document.get("public_url", self.url)
+
+    @property
     def ground(self):
-        return Ground(public_url=self.url, issuers=frozenset({"main"}))
+        return Ground(public_url=self.public_url, issuers=frozenset({"main"}))
 
     @property
     def discovery_url(self):
-        return f"{self.url}/i/main/.well-known/openid-configuration"
+        return f"{self.public_url}/i/main/.well-known/openid-configuration"
 
     def write(self):
         """Replace the configuration file in one step."""
@@ -88,20 +93,14 @@ class Portico:
     async def running(self):
         (self.directory / "data").mkdir()
         keyring = self.directory / "data" / "keyring"
-        keyring.write_text(generate_line("k1") + "\n")
+        keyring.write_text(self.key_line + "\n")
         keyring.chmod(0o600)
         self.write()
-        with (self.directory / "log").open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "portico", "serve", "--config", str(self.directory / "portico.yaml")],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env={key: value for key, value in os.environ.items() if not key.startswith("PORTICO_")},
-            )
+        self.start()
         limits = httpx2.Limits(max_connections=32)
         try:
             async with httpx2.AsyncClient(base_url=self.url, timeout=30, trust_env=False, limits=limits) as self.http:
-                await self._started()
+                await self.started()
                 self.database = await Database.open(self.database_url)
                 try:
                     yield self
@@ -110,7 +109,18 @@ class Portico:
         finally:
             await self.stop()
 
-    async def _started(self):
+    def start(self):
+        """Start the process; once more after it ended, with its log going on."""
+        with (self.directory / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "portico", "serve", "--config", str(self.directory / "portico.yaml")],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={key: value for key, value in os.environ.items() if not key.startswith("PORTICO_")},
+            )
+
+    async def started(self):
+        """Wait until it is ready."""
         async with asyncio.timeout(START_SECONDS):
             while True:
                 assert self.process.poll() is None, self.log()
@@ -132,7 +142,7 @@ class Portico:
         return (self.directory / "log").read_text()
 
     async def gateways(self):
-        return {row.name: row for row in await gateways.list_all(self.database, public_url=self.url)}
+        return {row.name: row for row in await gateways.list_all(self.database, public_url=self.public_url)}
 
     async def synchronized(self, name):
         async def ready():
@@ -156,8 +166,8 @@ class Portico:
         assert answer.status_code == 200, answer.text
         return answer.json()["access_token"]
 
-    async def user_tokens(self, resource):
-        """Log ada in through registration, login page and consent page."""
+    async def user_tokens(self, resource, name="ada"):
+        """Log somebody in through registration, login page and consent page."""
         registered = await self.http.post("/i/main/register", json={"client_name": "App", "redirect_uris": [REDIRECT]})
         client_id = registered.json()["client_id"]
         query = {
@@ -170,7 +180,7 @@ class Portico:
             "scope": "mcp/invoke",
             "state": "s",
         }
-        person = Person("ada", PASSWORD)
+        person = Person(name, PASSWORD)
         target = await asyncio.to_thread(person.walk, f"{self.url}/i/main/authorize?{urlencode(query)}")
         code = parse_qs(urlsplit(target).query)["code"][0]
         form = {

@@ -171,3 +171,15 @@ async def test_of_forwarded_addresses_the_last_that_no_proxy_of_ours_has_counts(
 async def test_ids_that_could_spoil_a_log_are_not_taken_from_anybody(ask, data_plane, passed):
     await ask(headers=[(b"x-request-id", passed)], trusted_proxies=(ip_network("10.0.0.0/8"),), client="10.0.0.1")
     assert request_id(data_plane.scopes[0]).encode() != passed
+
+
+@pytest.mark.case("T9")
+async def test_headers_of_replicas_are_stripped_from_everybody_else(ask, data_plane, pages):
+    lines = [(b"portico-hop", b"x"), (b"portico-anything", b"y"), (b"x-kept", b"z")]
+    for path in ("/g/x/mcp", "/healthz"):
+        await ask(path, headers=lines)
+        await ask(path, headers=lines, internal=True)
+    for seen in (data_plane, pages):
+        outside, inside = ([name for name, _ in scope["headers"]] for scope in seen.scopes)
+        assert outside == [b"host", b"x-kept"]
+        assert b"portico-hop" in inside

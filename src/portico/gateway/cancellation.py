@@ -43,25 +43,28 @@ class Cancellations:
             return
         self._asking += 1
         try:
-            await self._cancel_somewhere(key, here)
+            await self._cancel_somewhere(key, here, exclusive=exclusive)
         finally:
             self._asking -= 1
 
-    async def _cancel_somewhere(self, key: CallKey, here: int) -> None:
+    async def _cancel_somewhere(self, key: CallKey, here: int, *, exclusive: bool) -> None:
         assert self._peers is not None
         others, body = self._peers.others(), msgspec.json.encode(key)
         counts = await asyncio.gather(*(self._count(other, body) for other in others))
-        if here + sum(counts) != 1:
+        if None in counts and not exclusive:
+            return  # somebody whom we cannot ask may have another client's call of that name
+        known = [count or 0 for count in counts]
+        if here + sum(known) != 1:
             return
         if here:
             self.in_flight.cancel(key)
             return
-        await self._peers.ask(others[counts.index(1)], CANCEL_PATH, body)
+        await self._peers.ask(others[known.index(1)], CANCEL_PATH, body)
 
-    async def _count(self, other: ReplicaRow, body: bytes) -> int:
+    async def _count(self, other: ReplicaRow, body: bytes) -> int | None:
         assert self._peers is not None
         answer = await self._peers.ask(other, COUNT_PATH, body)
         try:
-            return 0 if answer is None else _decode_count(answer)
+            return None if answer is None else _decode_count(answer)
         except msgspec.DecodeError:
-            return 0
+            return None

@@ -119,6 +119,8 @@ class Peers:
             unchanged = before is not None and before.row.seen_at == row.seen_at
             fresh[row.id] = before if before is not None and unchanged else _Known(row=row, changed_at=now)
         fresh.pop(self._own.id, None)
+        if fresh.keys() != self._known.keys():
+            _log.info("replicas", others=sorted(fresh))
         self._known = fresh
 
     async def ask(self, other: ReplicaRow, path: str, body: bytes) -> bytes | None:
