@@ -50,3 +50,8 @@ def load(write_config):
         return load_settings(Path(write_config(document)), environ=environ)
 
     return load
+
+
+@pytest.fixture
+def free_admin():
+    return f"127.0.0.1:{free_port()}"

@@ -50,6 +50,7 @@ from portico.service.refresh import Refresher
 from portico.service.seat import Seat
 from portico.service.settings import Settings, load_settings
 from portico.service.trusted_gateways import TrustedGateways
+from portico.service.vitals import VITALS_PATH, Vitals
 from portico.service.watch import ConfigWatch
 from portico.storage import ended_sessions
 from portico.storage.engine import Database
@@ -191,7 +192,7 @@ async def open_service(settings: Settings, seat: Seat) -> AsyncGenerator[Service
                 allowed_hosts=process.allowed_hosts,
                 trusted_proxies=process.trusted_proxies,
             ),
-            administration=_administration(others.endpoint, probes),
+            administration=_administration(others.endpoint, probes, Vitals(relay=relay, sessions=sessions)),
             watch=watch,
             state=state,
             background=(
@@ -245,11 +246,14 @@ def _others(database: Database, relay: Relay, keyring: Keyring, replica: str, se
     )
 
 
-def _administration(internal_endpoint: ASGIApp, probes: ASGIApp) -> ASGIApp:
-    """Part what replicas say to each other from what an orchestrator asks."""
+def _administration(internal_endpoint: ASGIApp, probes: ASGIApp, counts: ASGIApp) -> ASGIApp:
+    """Part what replicas say to each other from what an orchestrator and an administrator ask."""
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        app = internal_endpoint if scope["path"].startswith(internal.PREFIX) else probes
+        if scope["path"].startswith(internal.PREFIX):
+            app = internal_endpoint
+        else:
+            app = counts if scope["path"] == VITALS_PATH else probes
         await app(scope, receive, send)
 
     return serve
