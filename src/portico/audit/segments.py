@@ -105,7 +105,7 @@ def last_line(path: Path) -> tuple[Line | None, bytes]:
 def lines_after(directory: Path, sequence: int) -> Iterator[tuple[Link | None, bytes]]:
     """Yield the lines whose number is over ``sequence``, and those that have none because they were damaged."""
     segments = list_segments(directory)
-    for segment, following in zip(segments, [*segments[1:], None], strict=True):
+    for segment, following in zip(segments, [*segments[1:], None], strict=False):  # none at all is a journal too
         if following is not None and following.first <= sequence + 1:
             continue
         for line in read_lines(segment.path):
