@@ -1,182 +1,209 @@
-"""The small client's parts that need no gateway: what is kept, what is printed, what the callback takes."""
+"""What `portico tools` and `call` say about endpoints that do not work; tests/e2e has those that do."""
 
-import asyncio
 import json
-import stat
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import httpx2
 import pytest
-from mcp.client.auth import OAuthClientProvider
-from mcp.shared.auth import OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
-from mcp.types import CallToolResult, ImageContent, ListToolsResult, TextContent, Tool
-from pydantic import AnyUrl
+from mcp.types import (
+    CallToolResult,
+    EmbeddedResource,
+    ImageContent,
+    ResourceLink,
+    TextContent,
+    TextResourceContents,
+    Tool,
+)
 
-from portico.cli.client.callback import LoopbackCallback
-from portico.cli.client.commands import UNAVAILABLE_TARGETS, _tell_unavailable
-from portico.cli.client.credentials import Login
 from portico.cli.client.rendering import result_text, tool_text
-from portico.model.errors import PorticoError
-
-URL = "https://mcp.example.com/g/tools/mcp"
-AUTHORIZE = "https://mcp.example.com/i/main/authorize?client_id=x&state=s1"
 
 
-def login(tmp_path, url=URL, now=1000.0):
-    return Login(url, file=tmp_path / "portico" / "logins.json", clock=lambda: now)
+class Endpoint:
+    """An HTTP server that answers every request alike, by a table from path to (status, headers, body)."""
 
+    def __init__(self):
+        self.answers = {}
+        self.asked = []
+        endpoint = self
 
-async def test_logins_are_kept_per_url_in_a_private_file(tmp_path):
-    first, second = login(tmp_path), login(tmp_path, url="https://other.example.com/mcp")
-    await first.set_tokens(OAuthToken(access_token="a", refresh_token="r", expires_in=900))
-    await second.set_tokens(OAuthToken(access_token="b"))
-    assert stat.S_IMODE(first.file.stat().st_mode) == 0o600
-    assert stat.S_IMODE(first.file.parent.stat().st_mode) == 0o700
-    kept = await login(tmp_path).get_tokens()
-    assert kept is not None
-    assert (kept.access_token, kept.refresh_token) == ("a", "r")
+        class Handler(BaseHTTPRequestHandler):
+            def _answer(self):
+                size = int(self.headers.get("content-length", 0))
+                endpoint.asked.append((self.path, dict(self.headers), self.rfile.read(size)))
+                status, headers, body = endpoint.answers.get(self.path, (404, {}, b""))
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
 
+            do_GET = do_POST = do_DELETE = _answer  # noqa: N815  # the base class's names
 
-async def test_forgetting_a_login_keeps_the_registration_and_everybody_else(tmp_path):
-    first, second = login(tmp_path), login(tmp_path, url="https://other.example.com/mcp")
-    await first.set_client_info(OAuthClientInformationFull(client_id="c"))
-    await first.set_tokens(OAuthToken(access_token="a"))
-    await second.set_tokens(OAuthToken(access_token="b"))
-    first.forget()
-    assert await first.get_tokens() is None
-    assert (await first.get_client_info()).client_id == "c"
-    assert (await second.get_tokens()).access_token == "b"
-    first.forget(registration=True)
-    assert await first.get_client_info() is None
+            def log_message(self, *_args):
+                pass
 
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.origin = f"http://127.0.0.1:{self._server.server_port}"
+        self.url = f"{self.origin}/mcp"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
-async def test_the_expiry_and_the_token_endpoint_survive_the_process(tmp_path):
-    kept = login(tmp_path)
-    await kept.set_tokens(OAuthToken(access_token="a", refresh_token="r", expires_in=900))
-    issuer = "https://mcp.example.com/i/main"
-    record = json.loads(kept.file.read_text())
-    record[URL]["metadata"] = {
-        "issuer": issuer,
-        "authorization_endpoint": f"{issuer}/authorize",
-        "token_endpoint": f"{issuer}/token",
-        "response_types_supported": ["code"],
-    }
-    kept.file.write_text(json.dumps(record))
-    metadata = OAuthClientMetadata(redirect_uris=[AnyUrl("http://127.0.0.1:1/callback")])
-    provider = OAuthClientProvider(URL, metadata, kept)
-    kept.restore(provider)
-    assert provider.context.token_expiry_time == 1900.0
-    assert str(provider.context.oauth_metadata.token_endpoint) == f"{issuer}/token"
-
-
-async def test_a_damaged_file_is_named_with_the_way_out(tmp_path):
-    kept = login(tmp_path)
-    kept.file.parent.mkdir()
-    kept.file.write_text("{")
-    with pytest.raises(PorticoError, match="delete it and log in again"):
-        await kept.get_tokens()
-
-
-class Browser:
-    """What the person's browser does with the redirect."""
-
-    def __init__(self, callback):
-        self.callback = callback
-
-    async def open(self, query, path="/callback"):
-        async with httpx2.AsyncClient(trust_env=False) as http:
-            return await http.get(f"http://127.0.0.1:{self.callback.port}{path}?{query}")
+    def close(self):
+        self._server.shutdown()
+        self._server.server_close()
 
 
 @pytest.fixture
-async def callback():
-    listening = LoopbackCallback()
-    await listening.open()
-    listening.expect(AUTHORIZE)
-    yield listening
-    await listening.aclose()
+def endpoint():
+    served = Endpoint()
+    yield served
+    served.close()
 
 
-async def test_the_callback_returns_code_state_and_issuer(callback):
-    answer = await Browser(callback).open("code=c1&state=s1&iss=https%3A%2F%2Fmcp.example.com%2Fi%2Fmain")
-    assert answer.status_code == 200
-    assert "default-src 'none'" in answer.headers["content-security-policy"]
-    result = await callback.result()
-    assert (result.code, result.state, result.iss) == ("c1", "s1", "https://mcp.example.com/i/main")
+@pytest.fixture
+def client(bare):
+    """A place whose commands keep logins in a directory of its own."""
+    kept = bare.directory / "config"
+
+    class Client:
+        logins = kept / "portico" / "logins.json"
+
+        def fail(self, *args, **env):
+            return bare.fail(*args, HOME=str(bare.directory), XDG_CONFIG_HOME=str(kept), **env)
+
+        def run(self, *args, **more):
+            return bare.run(*args, HOME=str(bare.directory), XDG_CONFIG_HOME=str(kept), **more)
+
+    return Client()
 
 
-@pytest.mark.parametrize("query", ["code=stolen&state=other", "code=stolen", "error=access_denied", ""])
-async def test_a_page_that_calls_the_port_without_the_state_changes_nothing(callback, query):
-    assert (await Browser(callback).open(query)).status_code == 400
-    await Browser(callback).open("code=c1&state=s1")
-    assert (await callback.result()).code == "c1"
+def test_an_address_where_nobody_listens(client, endpoint):
+    endpoint.close()
+    told = client.fail("tools", endpoint.url, "--token", "t")
+    assert told.startswith(f"Cannot connect to {endpoint.url}. Is the gateway running there?")
 
 
-async def test_other_paths_and_methods_are_not_the_callback(callback):
-    assert (await Browser(callback).open("code=c1&state=s1", path="/")).status_code == 404
-    async with httpx2.AsyncClient(trust_env=False) as http:
-        posted = await http.post(f"{callback.redirect_uri}?code=c1&state=s1")
-    assert posted.status_code == 404
+def test_an_address_that_is_no_mcp_endpoint(client, endpoint):
+    told = client.fail("tools", endpoint.url, "--token", "t", "--protocol", "legacy")
+    assert told == f"{endpoint.url} is no MCP endpoint (HTTP 404). Check the URL."
 
 
-async def test_a_refusal_is_told_in_plain_words(callback):
-    await Browser(callback).open("error=access_denied&state=s1")
-    with pytest.raises(PorticoError, match="declined"):
-        await callback.result()
+@pytest.mark.parametrize("protocol", ["auto", "legacy", "modern"])
+def test_a_page_of_html_is_no_traceback(client, endpoint, protocol):
+    endpoint.answers["/mcp"] = (200, {"content-type": "text/html"}, b"<h1>It works!</h1>")
+    client.fail("tools", endpoint.url, "--token", "t", "--protocol", protocol, "--timeout", "10")
 
 
-async def test_bytes_that_are_no_http_do_not_end_the_wait(callback):
-    reader, writer = await asyncio.open_connection("127.0.0.1", callback.port)
-    writer.write(b"\x16\x03\x01\x00\xff" * 10_000)
-    await writer.drain()
-    await reader.read()
-    writer.close()
-    await Browser(callback).open("code=c1&state=s1")
-    assert (await callback.result()).code == "c1"
-
-
-def test_a_tool_reads_like_its_call():
-    tool = Tool(
-        name="calculator___add",
-        description="Add   two\nnumbers.",
-        input_schema={
-            "type": "object",
-            "properties": {
-                "a": {"type": "number"},
-                "mode": {"enum": ["fast", "exact"]},
-                "b": {"type": ["null", "string"]},
-            },
-            "required": ["a"],
-        },
-    )
-    assert tool_text(tool) == (
-        'calculator___add(a: number, mode?: "fast" | "exact", b?: null | string)\n    Add two numbers.'
+def test_a_refused_token_is_told_with_the_words_of_the_challenge(client, endpoint):
+    challenge = 'Bearer error="invalid_token", error_description="The token has expired."'
+    endpoint.answers["/mcp"] = (401, {"www-authenticate": challenge}, b"{}")
+    assert client.fail("tools", endpoint.url, "--token", "t") == (
+        f"{endpoint.url} refused the token: The token has expired."
     )
 
 
-@pytest.mark.case("T26")
-def test_what_servers_write_cannot_steer_the_terminal():
-    evil = "\x1b]0;owned\x07\x1b[2Jhello\u202e"
-    shown = tool_text(Tool(name=evil, description=evil, input_schema={"type": "object"}))
-    shown += result_text(CallToolResult(content=[TextContent(type="text", text=evil)]))
-    assert "hello" in shown
-    assert not any(char in shown for char in "\x1b\x07\u202e")
+def test_a_lacking_scope_is_told_with_the_words_of_the_challenge(client, endpoint):
+    challenge = 'Bearer error="insufficient_scope", error_description="The scope mcp/invoke is missing."'
+    endpoint.answers["/mcp"] = (403, {"www-authenticate": challenge}, b"{}")
+    told = client.fail("call", endpoint.url, "tool", "--token", "t")
+    assert told == f"{endpoint.url} does not allow this: The scope mcp/invoke is missing."
 
 
-def test_a_result_shows_text_and_names_what_is_no_text():
-    result = CallToolResult(
-        content=[
-            TextContent(type="text", text="one\ntwo"),
-            ImageContent(type="image", data="aGk=", mime_type="image/png"),
-        ]
-    )
-    assert result_text(result) == "one\ntwo\n[image image/png, 4 characters of base64]"
+def test_a_machine_secret_goes_to_no_other_origin_unless_it_is_named(client, endpoint):
+    elsewhere = "https://login.example"
+    metadata = {"resource": endpoint.url, "authorization_servers": [elsewhere]}
+    endpoint.answers["/.well-known/oauth-protected-resource/mcp"] = (200, {}, json.dumps(metadata).encode())
+    told = client.fail("tools", endpoint.url, PORTICO_CLIENT_ID="agent", PORTICO_CLIENT_SECRET="very secret")
+    assert told.endswith(f"If your secret is for that, add --issuer {elsewhere}")
+    assert not any(b"very" in body or "very" in str(headers) for _, headers, body in endpoint.asked)
+
+
+@pytest.mark.parametrize(
+    "metadata", [b"", b"{}", b"[]", b'{"resource": "https://x.example", "authorization_servers": []}']
+)
+def test_unusable_resource_metadata_is_said(client, endpoint, metadata):
+    endpoint.answers["/.well-known/oauth-protected-resource/mcp"] = (200, {}, metadata)
+    told = client.fail("tools", endpoint.url, "--client-id", "agent", "--client-secret", "s")
+    assert told.startswith(f"{endpoint.url} publishes unusable resource metadata.")
+
+
+def test_no_resource_metadata_asks_for_the_issuer(client, endpoint):
+    told = client.fail("tools", endpoint.url, "--client-id", "agent", "--client-secret", "s")
+    assert told == f"{endpoint.url} publishes no resource metadata; name its authorization server with --issuer."
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (("tools", "mcp.example.com/mcp"), "http or https"),
+        (("tools", "file:///etc/passwd"), "http or https"),
+        (("tools", "http://h/mcp", "--token", "t", "--client-id", "c"), "not both"),
+        (("tools", "http://h/mcp", "--client-id", "c"), "needs --client-secret"),
+        (("tools", "http://h/mcp", "--protocol", "2024"), "--protocol"),
+        (("call", "http://h/mcp", "tool", "{"), "is not JSON"),
+        (("call", "http://h/mcp", "tool", "[1]"), "must be a JSON object"),
+        (("call", "http://h/mcp", "tool", "[" * 100_000), "is not JSON"),
+    ],
+)
+def test_wrong_usage_is_told_before_anything_is_sent(client, args, told):
+    done = client.run(*args)
+    assert (done.code, done.out) == (2, "")
+    assert told in done.err
+
+
+def test_arguments_come_from_standard_input_too(client):
+    done = client.run("call", "http://h/mcp", "tool", "-", stdin="[]")
+    assert (done.code, done.out) == (2, "")
+    assert "must be a JSON object" in done.err
+
+
+@pytest.mark.parametrize("kept", [b"{", b"\xff", b"[" * 100_000])
+def test_logins_that_cannot_be_read_are_said_with_the_way_out(client, endpoint, kept):
+    client.logins.parent.mkdir(parents=True)
+    client.logins.write_bytes(kept)
+    assert "cannot be read; delete it and log in again" in client.fail("tools", endpoint.url)
+
+
+def test_a_result_of_every_kind_is_readable():
+    blocks = [
+        TextContent(type="text", text="plain"),
+        ImageContent(type="image", data="QUJD", mime_type="image/png"),
+        ResourceLink(type="resource_link", name="report", uri="file:///report"),
+        EmbeddedResource(type="resource", resource=TextResourceContents(uri="file:///note", text="noted")),
+    ]
+    assert result_text(CallToolResult(content=blocks)).splitlines() == [
+        "plain",
+        "[image image/png, 4 characters of base64]",
+        "[link report: file:///report]",
+        "[resource file:///note]",
+        "noted",
+    ]
     assert json.loads(result_text(CallToolResult(content=[], structured_content={"a": 1}))) == {"a": 1}
 
 
-def test_targets_that_are_left_out_are_named_beside_the_list(capsys):
-    left_out = [{"target": "wiki", "reason": "Target 'wiki' was not read yet."}]
-    _tell_unavailable(ListToolsResult(tools=[], _meta={UNAVAILABLE_TARGETS: left_out}))
-    _tell_unavailable(ListToolsResult(tools=[]))
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err == "Left out: Target 'wiki' was not read yet.\n"
+@pytest.mark.case("T26")
+def test_servers_cannot_steer_the_terminal():
+    evil = "\x1b]0;owned\x07\x9b2J\u202e"
+    tool = Tool(
+        name=f"a{evil}", description=evil, input_schema={"type": "object", "properties": {evil: {"type": evil}}}
+    )
+    text = tool_text(tool) + result_text(CallToolResult(content=[TextContent(type="text", text=evil)]))
+    assert not any(char in text for char in "\x1b\x07\x9b\u202e")
+
+
+def test_a_tool_looks_as_it_is_called():
+    schema = {
+        "type": "object",
+        "properties": {
+            "text": {"type": "string"},
+            "limit": {"type": ["integer", "null"]},
+            "order": {"enum": ["up", "down"]},
+            "any": True,
+        },
+        "required": ["text"],
+    }
+    shown = tool_text(Tool(name="search", description="Find\n  things.", input_schema=schema))
+    assert shown.splitlines() == [
+        'search(text: string, limit?: integer | null, order?: "up" | "down", any?: any)',
+        "    Find things.",
+    ]
