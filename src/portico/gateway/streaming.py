@@ -12,6 +12,7 @@ from typing import Final
 from portico.gateway.request import Reply
 from portico.protocol import sse
 from portico.web.asgi import ClientDisconnected, Header, Send, send_response
+from portico.web.deadline import within
 
 KEEP_ALIVE_SECONDS: Final = 15.0
 #: Seconds that a client may take to read what was sent before; a slower one counts as gone.
@@ -96,7 +97,6 @@ class AnswerStream:
     @staticmethod
     async def _within_bounds(sending: Awaitable[None]) -> None:
         try:
-            async with asyncio.timeout(SEND_SECONDS):
-                await sending
+            await within(SEND_SECONDS, sending)
         except TimeoutError as error:
             raise ClientDisconnected from error

@@ -75,8 +75,6 @@ class App:
         """Serve one request."""
         if scope["type"] != "http":
             return  # uvicorn is told to offer nothing else
-        if not self._internal:
-            _strip_internal(scope)
         if self._trusted_proxies:
             self._believe_proxy(scope)
         answer = _Answer(send, request_id(scope))
@@ -99,12 +97,22 @@ class App:
             await answer.error(500, "internal_error", f"Internal error; the log has it under {answer.id}.")
 
     def _refusal(self, scope: Scope) -> tuple[int, str, str] | None:
-        if len(scope["headers"]) > MAX_HEADERS:
+        """Judge count, host and internal headers in one pass: this runs on every call."""
+        raw: list[Header] = scope["headers"]
+        if len(raw) > MAX_HEADERS:
             return 431, "too_large", f"A request may have at most {MAX_HEADERS} headers."
-        hosts = header_values(scope, b"host")
-        if len(hosts) != 1:
+        hosts, foreign = 0, False
+        host = b""
+        for name, value in raw:
+            if name == b"host":
+                hosts, host = hosts + 1, value
+            elif name.startswith(HEADER_PREFIX):
+                foreign = True
+        if foreign and not self._internal:  # whoever sends them here is no replica (T9)
+            scope["headers"] = [entry for entry in raw if not entry[0].startswith(HEADER_PREFIX)]
+        if hosts != 1:
             return 400, "invalid_request", "A request must name its host once."
-        found = _HOST.match(hosts[0])
+        found = _HOST.match(host)
         if found is None or found[1].lower() not in self._allowed_hosts:
             return 421, "misdirected_request", "This host name is not served here; it may be added to allowed_hosts."
         return None
@@ -162,12 +170,6 @@ class _Answer:
             headers.append((b"retry-after", b"%d" % RETRY_AFTER_SECONDS))
         body = msgspec.json.encode({"error": code, "error_description": public, "request_id": self.id})
         await send_response(self.send, status, headers, body)
-
-
-def _strip_internal(scope: Scope) -> None:
-    """Drop the headers that only replicas may send: whoever sends them here is none (T9)."""
-    if any(name.startswith(HEADER_PREFIX) for name, _ in scope["headers"]):
-        scope["headers"] = [entry for entry in scope["headers"] if not entry[0].startswith(HEADER_PREFIX)]
 
 
 def _is_address(text: str) -> bool:

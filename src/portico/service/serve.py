@@ -1,6 +1,7 @@
 """A process from its start to its end: listen, announce, follow what changes, drain, close."""
 
 import asyncio
+import gc
 import inspect
 import signal
 import socket
@@ -9,7 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Gene
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
+from typing import Final, cast
 from urllib.parse import urlsplit
 
 import structlog
@@ -22,6 +23,9 @@ from portico.service.settings import Settings
 from portico.service.wiring import Service, open_service
 from portico.storage.engine import Database
 from portico.telemetry import logs
+
+#: Allocations until a young collection, young ones until a middle one, middle ones until a full one.
+GC_THRESHOLDS: Final = (50_000, 20, 50)
 
 _log = structlog.stdlib.get_logger("portico.service")
 
@@ -165,9 +169,21 @@ async def _serving(
         if other is not None:
             tasks.append(group.create_task(other.serve(sockets=admin)))
             await other.listening.wait()
+        _settle()
         yield _Servers(service=service, public=main, admin=other, tasks=tasks)
         for task in background:
             task.cancel()
+
+
+def _settle() -> None:
+    """Tell the garbage collector that what stands now stays, and to look for cycles less often.
+
+    Every collection walks through all that was imported and compiled; a call makes hardly any cycles. Measured: some
+    tenth of the CPU time of a call.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def _end(stop: asyncio.Event, servers: _Servers) -> None:
