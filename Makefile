@@ -1,5 +1,5 @@
 # Everything sets up what it needs first; only `setup` touches the network, and only when something changed.
-.PHONY: help setup run test check fix bench docs
+.PHONY: help setup run test check fix bench soak docs
 .DEFAULT_GOAL := help
 
 help:
@@ -8,7 +8,8 @@ help:
 	@echo 'make test    run the whole test suite (a part: make test ARGS="tests/cli -k login")'
 	@echo 'make check   lint, formatting, types, layers'
 	@echo 'make fix     apply what the linter and the formatter can'
-	@echo 'make bench   measure (docs/benchmarks.md)'
+	@echo 'make bench   measure (docs/benchmarks.md); a part: make bench ARGS="--only cells,lists"'
+	@echo 'make soak    half an hour of mixed load (docs/soak.md); shorter: make soak ARGS="--minutes 1"'
 	@echo 'make docs    render docs/ to .artifacts/docs and check every link'
 
 setup:
@@ -38,6 +39,10 @@ fix:
 bench:
 	@scripts/setup.sh bench
 	.venv/bin/python bench/run.py $(ARGS)
+
+soak:
+	@scripts/setup.sh dev
+	.venv/bin/python bench/soak.py $(ARGS)
 
 docs:
 	@scripts/setup.sh dev

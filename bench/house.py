@@ -22,6 +22,7 @@ from subjects import VERSIONS, Eras, Subject, post
 
 from portico import __version__
 from portico.control import gateways
+from portico.gateway.catalog import UNAVAILABLE_META
 from portico.storage.engine import Database
 
 PORTICO = Path(sys.executable).with_name("portico")
@@ -170,7 +171,9 @@ def _warm(house: House, process: psutil.Process, log: Path) -> None:
 
 
 def _lists(subject: Subject) -> bool:
-    return '"name"' in list_page(subject)
+    """Whether tools are listed and no target is left out."""
+    result = json.loads(list_page(subject))["result"]
+    return bool(result["tools"]) and UNAVAILABLE_META not in result.get("_meta", {})
 
 
 def list_page(subject: Subject, cursor: str = "") -> str:

@@ -23,7 +23,7 @@ HERE = ROOT / "bench"
 ADMIN = "admin@example.com"
 
 #: ContextForge's tuning guide (docs/manage/tuning): chapter 9 for the MCP path, chapter 10's profile «MCP only».
-#: Its advice for several processes (PostgreSQL, Redis) does not make one process faster: SQLite did better here.
+#: Its advice for several processes (PostgreSQL, Redis) is left aside for one: PostgreSQL made no clear difference.
 #: Beside that: localhost as an upstream must be allowed, and a rate limit would end the measurement.
 CONTEXTFORGE = {
     "SSRF_ALLOW_LOCALHOST": "true",

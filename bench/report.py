@@ -108,6 +108,8 @@ def _summary(outcomes: Sequence[Outcome]) -> list[str]:
     modern = next((speed for speed, case in speeds.get("portico", []) if case == "modern"), 0.0)
     for peer in speeds.keys() - ORDER.keys():
         speed, case = max(speeds[peer])
+        if not speed:
+            continue
         sentences.append(
             f"Portico (modern) answers {modern / speed:.0f} times the calls of {peer} at its best ({case})."
         )

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Literal
@@ -14,6 +15,10 @@ from subjects import Era, Subject
 HERE = Path(__file__).parent
 SESSIONS_AT_MOST = 64
 CHECK_CONNECTIONS = 8
+SETTLE_SECONDS = 30.0
+SETTLE_STEP = 0.2  #: seconds
+IDLE_SHARE = 0.2  #: of a core that an idle subject may use
+SLOW_SECONDS = 15.0  #: that a subject gets whose first answers take long
 Method = Literal["tools/call", "tools/list"]
 
 
@@ -75,6 +80,7 @@ def run_round(plan: Plan, *, section: str, seconds: float, load_core: int) -> Ou
     before = subject.cpu_seconds()
     output = _generate(command, environment, seconds, load_core)
     spent = subject.cpu_seconds() - before
+    settle(subject)
     figures = json.loads(output)
     return Outcome(
         section=section,
@@ -95,7 +101,21 @@ def run_round(plan: Plan, *, section: str, seconds: float, load_core: int) -> Ou
 
 
 def check(plan: Plan, *, seconds: float, load_core: int) -> str:
-    """Look into every answer of an untimed round, which also warms up; return what is wrong, empty for nothing."""
+    """Look into every answer of an untimed round, which also warms up; return what is wrong, empty for nothing.
+
+    A peer that answers nothing within that time gets a longer one.
+    """
+    for patience in (seconds, SLOW_SECONDS):
+        figures, output = _checked(plan, patience, load_core)
+        settle(plan.subject)
+        if figures.get("requests") or figures.get("socket_errors"):
+            break
+    errors = sum(figures.get(kind, 0) for kind in ("not_2xx", "socket_errors", "wrong_bodies"))
+    return "" if figures.get("requests") and not errors else output
+
+
+def _checked(plan: Plan, seconds: float, load_core: int) -> tuple[dict[str, float], str]:
+    """Return the figures of a checking round, none when there are none, and its output in short."""
     command = _wrk(plan.subject, CHECK_CONNECTIONS, seconds)
     done = subprocess.run(
         ["taskset", "-c", str(load_core), *command],
@@ -107,13 +127,20 @@ def check(plan: Plan, *, seconds: float, load_core: int) -> str:
     )
     raw = next((line[4:] for line in done.stdout.splitlines() if line.startswith("RAW ")), None)
     if raw is None:
-        return f"no figures:\n{done.stdout}{done.stderr}"
-    figures = json.loads(raw)
-    errors = figures["not_2xx"] + figures["socket_errors"] + figures["wrong_bodies"]
-    if figures["requests"] and not errors:
-        return ""
+        return {}, f"no figures:\n{done.stdout}{done.stderr}"
     examples = [line for line in done.stdout.splitlines() if line.startswith("WRONG ")]
-    return "\n".join([raw, *examples])
+    return json.loads(raw), "\n".join([raw, *examples])
+
+
+def settle(subject: Subject) -> None:
+    """Wait until a subject has ended what the last round left: its work would be counted against the next one."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    spent = subject.cpu_seconds()
+    while time.monotonic() < deadline:
+        time.sleep(SETTLE_STEP)
+        before, spent = spent, subject.cpu_seconds()
+        if spent - before < SETTLE_STEP * IDLE_SHARE:
+            return
 
 
 def _generate(command: list[str], environment: dict[str, str], seconds: float, load_core: int) -> str:

@@ -120,9 +120,10 @@ def _write(name: str, text: str, outcomes: Sequence[Outcome]) -> None:
     kept = [outcome for outcome in read_outcomes(RAW) if outcome.section in order and outcome.section != name]
     every = sorted([*kept, *outcomes], key=lambda outcome: order.index(outcome.section))
     RAW.write_text("".join(f"{outcome.line()}\n" for outcome in every))
-    report.write_into(DOCUMENT, name, text)
     if name == "peers":
         PLOT.write_text(plot.speeds(outcomes))
+        text = f"![calls per second]({PLOT.name})\n\n{text}"
+    report.write_into(DOCUMENT, name, text)
 
 
 def _options() -> argparse.Namespace:
