@@ -6,7 +6,8 @@ import pytest
 
 from control.house import gateway, issuer, target
 from portico.model.errors import ConfigError
-from portico.service.settings import load_settings
+from portico.service.process_settings import KEYS, environment_of
+from portico.service.settings import load_settings, load_worker_settings
 
 HTTPS = {"listen": "0.0.0.0:8080", "public_url": "https://mcp.example"}
 
@@ -216,3 +217,36 @@ def test_values_of_the_wrong_type_are_faults_not_crashes(write_config):
 def test_secrets_do_not_show_in_the_settings(load):
     settings = load({"issuers": [issuer(users=[{"name": "ada", "password": "correct horse"}])]})
     assert "correct horse" not in repr(settings)
+
+
+def test_a_worker_reads_from_its_environment_what_its_supervisor_read_from_the_file(load, tmp_path):
+    document = {
+        "listen": "[::1]:8080",
+        "admin_listen": "0.0.0.0:8081",
+        "advertise_url": "http://10.0.0.5:8081",
+        "workers": 3,
+        "public_url": "https://mcp.example",
+        "trusted_proxies": ["10.0.0.0/8", "::1"],
+        "allowed_hosts": ["other.example"],
+        "log": {"format": "json", "level": "debug"},
+        "audit": {"journal_max": "5MiB"},
+        "drain_seconds": 2.5,
+    }
+    for settings in (load(document), load({})):
+        given = environment_of(settings.process)
+        assert given.keys() == set(KEYS.values())
+        assert load_worker_settings(environ=given).process == settings.process
+    with pytest.raises(ConfigError):
+        load_worker_settings(environ={"PORTICO_LISTEN": "everywhere"})
+
+
+def test_advertise_url_says_where_admin_listen_is_reached(load):
+    assert "advertise_url" in faults_of(load, {"advertise_url": "http://10.0.0.5:8081"})
+    assert "advertise_url" in faults_of(load, {"advertise_url": "10.0.0.5", "admin_listen": "127.0.0.1:1"})
+    settings = load({"advertise_url": "http://10.0.0.5:8081/", "admin_listen": "127.0.0.1:1"})
+    assert settings.process.advertise_url == "http://10.0.0.5:8081"
+
+
+@pytest.mark.parametrize("workers", [0, 65, -1, "two", True, 1.5, "1e1"])
+def test_workers_are_a_whole_number(load, workers):
+    assert "workers" in faults_of(load, {"workers": workers})

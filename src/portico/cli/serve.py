@@ -13,7 +13,7 @@ from portico.model.errors import ConfigError
 from portico.service.process_settings import KEYS, MAX_WORKERS
 from portico.service.serve import serve as run_service
 from portico.service.serve import serve_as_worker
-from portico.service.settings import load_settings
+from portico.service.settings import load_settings, load_worker_settings
 from portico.service.supervisor import supervise
 from portico.storage.migrate import migrate as migrate_database
 
@@ -37,12 +37,11 @@ def serve(config: Path, workers: int | None) -> None:
 
 
 @click.command(hidden=True)
-@config_option
 @click.option("--channel", type=int, required=True, help="The descriptor of the channel to the supervisor.")
 @click.option("--number", type=int, required=True, help="The number of the journal.")
-def worker(config: Path, channel: int, number: int) -> None:
+def worker(channel: int, number: int) -> None:
     """Serve for a supervisor; `portico serve` starts it."""
-    uvloop.run(serve_as_worker(load_settings(config), number=number, descriptor=channel))
+    uvloop.run(serve_as_worker(load_worker_settings(), number=number, descriptor=channel))
 
 
 @click.command()

@@ -122,6 +122,28 @@ def read_process_settings(
     )
 
 
+def environment_of(process: ProcessSettings) -> dict[str, str]:
+    """Return variables that read as exactly these settings, whatever the file says by then."""
+    values = {
+        "listen": str(process.listen),
+        "admin_listen": str(process.admin_listen or ""),
+        "advertise_url": process.advertise_url,
+        "workers": str(process.workers),
+        "public_url": process.public_url,
+        "data_dir": str(process.data_dir),
+        "database": process.database,
+        "keyring": str(process.keyring_file),
+        "trusted_proxies": ",".join(map(str, process.trusted_proxies)),
+        "allowed_hosts": ",".join(sorted(process.allowed_hosts)),
+        "log.format": process.log_format,
+        "log.level": process.log_level,
+        "audit.journal_max": str(process.journal_max),
+        "default_gateway": process.default_gateway,
+        "drain_seconds": str(process.drain_seconds),
+    }
+    return {KEYS[key]: value for key, value in values.items()}
+
+
 def unknown_key_faults(
     document: Mapping[str, Any], *, also: frozenset[str], not_built: Mapping[str, str]
 ) -> list[Fault]:

@@ -96,6 +96,23 @@ def load_settings(config: Path | None, *, environ: Mapping[str, str] | None = No
     return Settings(config_file=config, process=process, declared=declared)
 
 
+def load_worker_settings(*, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read what a supervisor gave to a worker: the process alone, since the supervisor applies the file.
+
+    Raises:
+        ConfigError: every fault at once.
+    """
+    faults: list[Fault] = []
+    variables = os.environ if environ is None else environ
+    process = read_process_settings({}, environ=variables, base=Path.cwd(), faults=faults)
+    if faults:
+        raise ConfigError(faults)
+    declared, _ = read_declarations(
+        {}, public_url=process.public_url, egress=Egress(), read_file=lambda name: Path(name).read_text()
+    )
+    return Settings(config_file=None, process=process, declared=declared)
+
+
 def _document(config: Path | None, environ: Mapping[str, str]) -> tuple[dict[str, Any], list[Fault]]:
     if config is None:
         return {}, []

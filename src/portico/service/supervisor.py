@@ -1,6 +1,6 @@
 """Several workers behind one address: a process that accepts, deals out and keeps the workers alive.
 
-Connections are dealt to the worker that has the fewest (docs/adr/0008). There is one queue of connections that wait,
+Connections are dealt to the worker that has the fewest (docs/adr/0010). There is one queue of connections that wait,
 and it belongs to the process that never serves: whatever becomes of a worker, nobody in the queue is lost, and a
 worker that is replaced gets no connection any more before it is told to end.
 
@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -24,10 +25,11 @@ import structlog
 from portico.audit.journal import lock_directory
 from portico.audit.leftovers import ship_leftovers
 from portico.crypto.keyring import Keyring
-from portico.model.errors import PorticoError, StorageUnavailable
+from portico.model.errors import ConfigError, PorticoError, StorageUnavailable
 from portico.service.channel import ADMIN, PUBLIC
 from portico.service.keyring_file import read_keyring
 from portico.service.preparation import make_directory, prepared
+from portico.service.process_settings import environment_of
 from portico.service.seat import JOURNAL_DIRECTORY
 from portico.service.serve import handling
 from portico.service.server import BACKLOG, CANCEL_SECONDS, bind
@@ -47,6 +49,10 @@ RETRY_SECONDS: Final = 0.02  #: between tries to hand a connection over while no
 ACCEPT_PAUSE_SECONDS: Final = 0.1  #: after the kernel refused to give us a connection
 
 _log = structlog.stdlib.get_logger("portico.supervisor")
+
+
+#: What a rolling restart cannot change: workers before and after it serve side by side, for one supervisor.
+FIXED: Final = ("listen", "admin_listen", "workers", "public_url", "data_dir", "database", "keyring_file")
 
 
 class WorkerFailed(PorticoError):
@@ -125,7 +131,8 @@ class Crew:
 
     def __init__(self, settings: Settings, journals: Path) -> None:
         self.wanted = settings.process.workers
-        self._settings = settings
+        self._config = settings.config_file
+        self._process = settings.process  # of the workers that are started next
         self._journals = journals
         self._workers: list[Worker] = []
         self._changed = asyncio.Event()  # somebody became ready, died or is to be replaced
@@ -230,6 +237,9 @@ class Crew:
 
     async def _replace(self, group: asyncio.TaskGroup, old: Sequence[Worker]) -> None:
         """Replace workers one by one; a new one serves before an old one ends, so there are always enough."""
+        if not await self._read_again():
+            _log.error("rolling_restart_given_up", reason="the configuration has faults")
+            return
         _log.info("rolling_restart_begins", workers=len(old))
         for worker in old:
             fresh = await self._start(group)
@@ -239,9 +249,31 @@ class Crew:
             await self._end(worker)
         _log.info("rolling_restart_done")
 
+    async def _read_again(self) -> bool:
+        """Read the file's keys of the process for the workers to come; False when it has faults."""
+        if self._config is None:
+            return True
+        try:
+            read = (await asyncio.to_thread(load_settings, self._config)).process
+        except ConfigError as error:
+            for fault in error.faults:
+                _log.error("config_fault", path=fault.path, message=fault.message)
+            return False
+        kept = {name: getattr(self._process, name) for name in FIXED}
+        names = [name for name, value in kept.items() if getattr(read, name) != value]
+        if names:
+            _log.warning("config_needs_restart", settings=names)
+        self._process = replace(read, **kept)
+        return True
+
     async def _start(self, group: asyncio.TaskGroup) -> Worker:
         number = min(set(range(1, len(self._workers) + 2)) - {worker.number for worker in self._workers})
-        worker = await Worker.start(_command(self._settings, number), number=number, changed=self._changed.set)
+        worker = await Worker.start(
+            [sys.executable, "-m", "portico", "worker", "--number", str(number)],
+            environment=environment_of(self._process),
+            number=number,
+            changed=self._changed.set,
+        )
         self._workers.append(worker)
         _log.info("worker_started", worker=number, pid=worker.pid)
         group.create_task(self._watch(worker))
@@ -272,16 +304,11 @@ class Crew:
 
     async def _end(self, worker: Worker) -> None:
         worker.leave()
-        await worker.end_within(self._settings.process.drain_seconds + CANCEL_SECONDS + CLOSE_SECONDS)
+        await worker.end_within(self._process.drain_seconds + CANCEL_SECONDS + CLOSE_SECONDS)
 
     async def _wait(self) -> None:
         self._changed.clear()
         await self._changed.wait()
-
-
-def _command(settings: Settings, number: int) -> list[str]:
-    config = [] if settings.config_file is None else ["--config", str(settings.config_file)]
-    return [sys.executable, "-m", "portico", "worker", *config, "--number", str(number)]
 
 
 def _listen(sock: socket.socket) -> socket.socket:

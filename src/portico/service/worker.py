@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -33,11 +33,13 @@ class Worker:
         asyncio.get_running_loop().add_reader(channel, self._read)
 
     @classmethod
-    async def start(cls, command: Sequence[str], *, number: int, changed: Callable[[], None]) -> "Worker":
+    async def start(
+        cls, command: Sequence[str], *, environment: Mapping[str, str], number: int, changed: Callable[[], None]
+    ) -> "Worker":
         """Start a worker; ``changed`` is called when it becomes ready or asks for no more connections.
 
-        It gets the whole environment, because it reads the same configuration, and a session of its own, so that a
-        Ctrl-C in a terminal reaches the supervisor alone.
+        It gets the whole environment, being the same program, with ``environment`` on top; and a session of its own,
+        so that a Ctrl-C in a terminal reaches the supervisor alone.
         """
         ours, theirs = socket.socketpair()
         ours.setblocking(False)  # noqa: FBT003 - the socket's own signature
@@ -50,6 +52,7 @@ class Worker:
                     pass_fds=(theirs.fileno(),),
                     stdin=asyncio.subprocess.DEVNULL,
                     start_new_session=True,
+                    env=os.environ | environment,
                 )
         except BaseException:
             ours.close()
