@@ -144,6 +144,41 @@ async def test_draining_lets_a_call_end_and_takes_no_new_connection(echo):
         assert b" 200 " in await asking
 
 
+async def exchange(reader, writer):
+    writer.write(HEAD + b"content-length: 0\r\n\r\n")
+    head = await reader.readuntil(b"\r\n\r\n")
+    await reader.readexactly(1)
+    return head.lower()
+
+
+async def test_a_connection_that_rests_is_served_once_more_while_draining_and_then_closed(echo):
+    async with asyncio.timeout(BOUND), serving(echo) as (server, port):
+        busy, silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        for talking in (busy, silent):
+            assert b"connection: close" not in await exchange(*talking)
+        server.should_exit = True
+        while server.servers[0].is_serving():
+            await asyncio.sleep(0.01)
+        assert b"connection: close" in await exchange(*busy)
+        for reader, writer in (busy, silent):
+            assert await reader.read() == b""
+            writer.close()
+
+
+async def test_an_accepted_connection_can_be_handed_over(echo):
+    lost = asyncio.Event()
+    async with asyncio.timeout(BOUND), serving(echo) as (server, _):
+        with bind(Listen(host="127.0.0.1", port=0), setting="listen") as listening:
+            listening.listen()
+            client = await asyncio.open_connection(*listening.getsockname())
+            accepted, _ = listening.accept()
+            await server.adopt(accepted, lost=lost.set)
+        assert b" 200 " in await exchange(*client)
+        assert not lost.is_set()
+        client[1].close()
+        await lost.wait()
+
+
 async def test_a_call_that_outlives_the_drain_is_cancelled_and_waited_for(echo):
     echo.hold = asyncio.Event()
     async with serving(echo, drain=1) as (server, port):
