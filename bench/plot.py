@@ -8,6 +8,7 @@ from xml.sax.saxutils import escape
 from rounds import Outcome
 
 WIDTH = 760  #: user units; the picture scales
+COLOURS = 6  #: classes s0 to s5
 STYLE = """\
 <style>
   svg { color-scheme: light dark; background: transparent }
@@ -37,7 +38,7 @@ def speeds(outcomes: Sequence[Outcome]) -> str:
         if one.connections and one.subject != "direct":
             figures.setdefault(f"{one.subject}: {one.case}", []).append(one.per_second)
     bars = sorted(((median(values), name) for name, values in figures.items()), reverse=True)
-    left, right, row, top = 230, 70, 24, 34
+    left, right, row, top = 262, 70, 24, 34
     height = top + row * len(bars) + 26
     decades = range(max(1, math.ceil(math.log10(max(speed for speed, _ in bars)))) + 1)
     scale = (WIDTH - left - right) / decades[-1]
@@ -61,15 +62,24 @@ def lines(title: str, panels: Sequence[tuple[str, Mapping[str, Sequence[tuple[fl
     left, tall, gap = 62, 130, 46
     height = 30 + len(panels) * (tall + gap)
     end = max((x for _, series in panels for points in series.values() for x, _ in points), default=1.0) or 1.0
+    names = list(dict.fromkeys(name for _, series in panels for name in series))
+    colours = {name: f"s{number % COLOURS}" for number, name in enumerate(names)}
     parts = [_text(0, 16, title)]
     for index, (unit, series) in enumerate(panels):
         top = 44 + index * (tall + gap)
-        parts += _panel(unit, series, top=top, left=left, tall=tall, end=end)
+        parts += _panel(unit, series, colours, top=top, left=left, tall=tall, end=end)
     return _svg(height, title, parts)
 
 
 def _panel(
-    unit: str, series: Mapping[str, Sequence[tuple[float, float]]], *, top: float, left: float, tall: float, end: float
+    unit: str,
+    series: Mapping[str, Sequence[tuple[float, float]]],
+    colours: Mapping[str, str],
+    *,
+    top: float,
+    left: float,
+    tall: float,
+    end: float,
 ) -> list[str]:
     most = _round_up(max((y for points in series.values() for _, y in points), default=1.0))
     across = (WIDTH - left - 12) / end
@@ -80,11 +90,15 @@ def _panel(
         parts.append(_text(left - 6, y + 4, f"{most * part / 4:,.5g}", kind="quiet", anchor="end"))
     for part in range(7):
         x = left + across * end * part / 6
-        parts.append(_text(x, top + tall + 16, f"{end * part / 6:.3g} min", kind="quiet", anchor="middle"))
+        parts.append(
+            _text(
+                x, top + tall + 16, f"{end * part / 6:.3g} min", kind="quiet", anchor="end" if part == 6 else "middle"
+            )
+        )
     at = left
-    for number, (name, points) in enumerate(series.items()):
+    for name, points in series.items():
         drawn = " ".join(f"{left + across * x:.1f},{top + tall - tall * y / most:.1f}" for x, y in points)
-        colour = f"s{number % 6}"
+        colour = colours[name]
         parts.append(f'<polyline class="line {colour}" points="{drawn}"/>')
         parts.append(f'<rect class="{colour}" x="{at + 60}" y="{top - 16}" width="10" height="4"/>')
         parts.append(_text(at + 74, top - 9, name, kind="quiet"))

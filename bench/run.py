@@ -130,10 +130,10 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", type=_names, default=list(SECTIONS), help=f"sections: {','.join(SECTIONS)}")
     parser.add_argument("--quick", action="store_true", help="one short round of each, nothing is written")
-    parser.add_argument("--seconds", type=float, help="length of a round (default 8)")
+    parser.add_argument("--seconds", type=int, help="length of a round (default 8)")
     parser.add_argument("--rounds", type=int, help="rounds of each subject (default 3)")
     options = parser.parse_args()
-    options.seconds = options.seconds or (1.0 if options.quick else 8.0)
+    options.seconds = options.seconds or (1 if options.quick else 8)
     options.rounds = options.rounds or (1 if options.quick else 3)
     return options
 
