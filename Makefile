@@ -37,7 +37,7 @@ fix:
 	.venv/bin/ruff format .
 
 bench:
-	@scripts/setup.sh bench
+	@scripts/setup.sh dev
 	.venv/bin/python bench/run.py $(ARGS)
 
 soak:

@@ -2,8 +2,8 @@
 # Sets up what a command of the Makefile needs, and nothing twice:
 #
 #   scripts/setup.sh run     Python and npm packages of `portico demo`
-#   scripts/setup.sh dev     also what tests and checks need (the tools, Chromium, PostgreSQL, the npm clients)
-#   scripts/setup.sh bench   also nginx and wrk
+#   scripts/setup.sh dev     also what tests, checks and the benchmark need (the tools, Chromium, PostgreSQL, nginx,
+#                            wrk, the npm clients)
 #
 # Each step leaves a stamp that holds the hash of what it was made from; a second run compares and returns.
 # Only this script needs the network.
@@ -45,7 +45,6 @@ missing_packages() {
     [ "$level" = run ] && return
     have chromium || echo chromium
     postgresql_is_there || echo postgresql
-    [ "$level" = dev ] && return
     have nginx || [ -x /usr/sbin/nginx ] || echo nginx-light
     have wrk || echo wrk
 }
@@ -72,7 +71,7 @@ install_system_packages() {
     fi
     die "missing system packages: $missing. Install them (Debian: sudo apt install $missing) and run this again." \
         "Needed: Python 3.11 with venv or uv, Node.js $node_least or later with npm," \
-        "for tests Chromium and the server programs of PostgreSQL, for the benchmark nginx and wrk."
+        "for tests also Chromium, the server programs of PostgreSQL, nginx and wrk."
 }
 
 # --- Python ---------------------------------------------------------------------------------------------------
@@ -123,7 +122,7 @@ install_npm() {
     hash_of package-lock.json package.json >$stamp
 }
 
-case $level in run | dev | bench) ;; *) die "unknown level '$level': use run, dev or bench" ;; esac
+case $level in run | dev) ;; *) die "unknown level '$level': use run or dev" ;; esac
 install_system_packages
 install_python
 install_npm

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from subjects import missing_packages
 
 ROOT = Path(__file__).parents[2]
 BOUND = 300.0  #: seconds on a busy machine
@@ -21,7 +20,6 @@ def run(*command):
     )
 
 
-@pytest.mark.skipif(bool(missing_packages()), reason="nginx, wrk and taskset are installed by `make bench`")
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs a core for the server and one for the load")
 @pytest.mark.parametrize(
     ("section", "row"),
