@@ -68,4 +68,4 @@ def test_root_without_apt_is_told_the_same(machine):
 def test_a_level_that_is_none_is_refused(machine):
     done = setup(machine, "everything")
     assert done.returncode == 1
-    assert "use run, dev or bench" in done.stderr
+    assert "use run or dev" in done.stderr

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,8 @@ from typing import Any
 
 import pytest
 from person import Person
+
+from support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 90.0  #: bound for a cold start on a busy machine
@@ -33,12 +34,6 @@ class Demo:
 
     def person(self) -> Person:
         return Person(name=self.facts["user"]["name"], password=self.facts["user"]["password"])
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def portico(*args: str) -> list[str]:

@@ -1,5 +1,4 @@
 import os
-import socket
 from pathlib import Path
 
 import pytest
@@ -7,12 +6,7 @@ import yaml
 
 from portico.crypto.keyring import generate_line
 from portico.service.settings import load_settings
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+from support.ports import free_port
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from portico.control import gateways, signing_keys
 from portico.control.relaxations import Ground
 from portico.crypto.keyring import generate_line
 from portico.storage.engine import Database
+from support.ports import free_port
 
 START_SECONDS = 60.0
 BOUND = 30.0  #: seconds that any condition may take on a busy machine
@@ -30,12 +30,6 @@ REDIRECT = "http://127.0.0.1:53682/callback"
 VERIFIER = "v" * 43
 CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
 META = "io.modelcontextprotocol/"
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 async def until(condition):

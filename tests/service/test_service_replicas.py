@@ -16,7 +16,7 @@ from portico.control import clients, grants, signing_keys, users
 from portico.crypto.keyring import generate_line
 from portico.gateway.cancellation import COUNT_PATH
 from portico.service.keyring_file import read_keyring
-from portico.storage import counters, gateways
+from portico.storage import counters, gateways, targets
 from portico.storage.audit import Filters
 from targets.servers import legacy_server, modern_server
 
@@ -313,9 +313,11 @@ async def test_replicas_with_the_same_file_do_not_fight_over_it(pair):
 
     async def state():
         async with pair[0].database.read() as conn:
+            # A gateway's counter also moves when a synchronization stores what it read; revisions are the file's alone.
             revisions = {row.name: row.revision for row in await gateways.list_all(conn)}
-            scopes = {scope: value for scope, value in (await counters.read_all(conn)).items() if scope != "replicas"}
-        return revisions, scopes
+            declared = {row.id: (row.revision, row.document) for row in await targets.list_all(conn)}
+            issuers = {scope: value for scope, value in (await counters.read_all(conn)).items() if "issuer/" in scope}
+        return revisions, declared, issuers
 
     before = await state()
     for _ in range(2):

@@ -11,7 +11,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -24,6 +23,7 @@ import asyncpg
 import pytest
 
 from portico.storage.migrate import migrate
+from support.ports import free_port
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
@@ -69,12 +69,6 @@ def ordinary_user():
 
 def _dies_with_us():
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @dataclass

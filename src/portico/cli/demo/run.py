@@ -77,7 +77,7 @@ class _Demo:
         finally:
             for task in (announcing, *deaths):
                 task.cancel()
-            if started.done():
+            if started.done() and not started.cancelled():  # who waits for it and is cancelled, cancels it
                 started.result().stop()
             else:
                 service.cancel()
