@@ -8,8 +8,7 @@ import time
 
 import httpx2
 import pytest
-
-from conftest import portico, start_demo
+from demo_process import portico, start_demo
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("demo")]
 

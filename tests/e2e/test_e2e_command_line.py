@@ -10,8 +10,8 @@ import time
 
 import httpx2
 import pytest
+from demo_process import portico
 
-from conftest import portico
 from portico.cli.demo.announcement import announcement
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("demo")]

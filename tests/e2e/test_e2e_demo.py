@@ -9,8 +9,7 @@ import subprocess
 
 import psutil
 import pytest
-
-from conftest import portico, start_demo, stop
+from demo_process import portico, start_demo, stop
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("demo-life")]
 
