@@ -17,10 +17,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from portico.authorizer.discovery import read_metadata
 from portico.authorizer.keys import IssuerKeys, unavailable
 from portico.model.errors import KeysUnavailable, PorticoError
 from portico.net.fetch import Fetcher
+from portico.oauth.discovery import read_metadata
 from portico.oauth.jwk import load_keys
 from portico.oauth.strict_json import parse_object
 

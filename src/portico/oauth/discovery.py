@@ -1,9 +1,10 @@
-"""Discovery of a foreign issuer (RFC 8414, OpenID Connect Discovery), without I/O: from a URL to issuer and keys.
+"""Discovery of a foreign issuer (RFC 8414, OpenID Connect Discovery): from a URL to issuer, keys and endpoints. Pure.
 
 The document is believed only about the issuer whose location it was fetched from; otherwise any server could speak for
 any issuer (RFC 8414 section 3.3, "mix-up").
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -37,26 +38,44 @@ def issuers_of(discovery_url: str) -> tuple[str, ...]:
     )
 
 
-def read_metadata(document: dict[str, Any], discovery_url: str) -> tuple[str, str]:
+def read_metadata(document: Mapping[str, Any], discovery_url: str) -> tuple[str, str]:
     """Return the issuer and its ``jwks_uri``.
 
     Raises:
         DiscoveryFault: the issuer is another than the URL says, or the keys' URL is missing or less safe.
     """
-    issuer = document.get("issuer")
+    return read_issuer(document, discovery_url), read_url(document, "jwks_uri", discovery_url)
+
+
+def read_issuer(document: Mapping[str, Any], discovery_url: str) -> str:
+    """Return the issuer that the document speaks for.
+
+    Raises:
+        DiscoveryFault: it is another than the document's URL says.
+    """
+    issuer: object = document.get("issuer")
     expected = issuers_of(discovery_url)
     if not isinstance(issuer, str) or issuer not in expected:
         raise DiscoveryFault(
             f"The document names the issuer {str(issuer)[:200]!r}, but its URL belongs to {expected[0]!r}: "
             "use the discoveryUrl of that very issuer."
         )
-    jwks_uri = document.get("jwks_uri")
-    if not isinstance(jwks_uri, str) or len(jwks_uri) > MAX_URL_CHARS:
-        raise DiscoveryFault("The document has no jwks_uri.")
+    return issuer
+
+
+def read_url(document: Mapping[str, Any], name: str, discovery_url: str) -> str:
+    """Return the URL in the member ``name``.
+
+    Raises:
+        DiscoveryFault: there is none, or it is plain http although the document came over https.
+    """
+    url: object = document.get(name)
+    if not isinstance(url, str) or len(url) > MAX_URL_CHARS:
+        raise DiscoveryFault(f"The document has no {name}.")
     schemes = {"https", _split(discovery_url).scheme}  # never from https down to http
-    if _split(jwks_uri).scheme not in schemes:
-        raise DiscoveryFault("The document's jwks_uri is not https.")
-    return issuer, jwks_uri
+    if _split(url).scheme not in schemes:
+        raise DiscoveryFault(f"The document's {name} is not https.")
+    return url
 
 
 def _split(url: str) -> SplitResult:

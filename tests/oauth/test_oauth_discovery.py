@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portico.authorizer.discovery import DiscoveryFault, issuers_of, read_metadata
+from portico.oauth.discovery import DiscoveryFault, issuers_of, read_metadata
 
 
 @pytest.mark.case("E04")
