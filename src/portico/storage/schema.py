@@ -2,8 +2,8 @@
 
 ``counters`` is how replicas learn of changes: whoever changes something bumps the counter of its scope in the
 same transaction, readers compare all counters in one statement (design 3.2). Scopes: ``gateway/<id>``,
-``issuer/<name>`` (settings, keys), ``revocations``, ``sessions`` (legacy sessions that ended before their time) and
-``replicas``.
+``issuer/<name>`` (settings, keys), ``revocations``, ``sessions`` (legacy sessions that ended before their time),
+``replicas``, ``providers`` (credential providers and workload identities) and ``access-keys``.
 """
 
 from typing import Final
@@ -19,6 +19,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    PrimaryKeyConstraint,
     String,
     Table,
     Text,
@@ -272,4 +273,102 @@ audit_heads = Table(
     Column("signed_at", BigInteger, nullable=False),
     Column("signature", Text, nullable=False),
     Column("closed", Boolean, nullable=False, default=False),
+)
+
+credential_providers = Table(
+    "credential_providers",
+    metadata,
+    _account(),
+    Column("kind", String(10), nullable=False),  # oauth2 | api_key
+    Column("name", String(128), nullable=False),
+    Column("vendor", String(64), nullable=False, default=""),
+    Column("document", JSON, nullable=False),  # the request as AWS shapes it, without its secrets
+    Column("sealed", Text, nullable=False),  # the secrets, purpose "credential-provider", aad account|kind|name
+    Column("callback_id", String(64), nullable=False, default=""),
+    Column("managed_by", String(200), nullable=False, default=""),
+    Column("revision", Integer, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("account", "kind", "name"),
+    Index(None, "callback_id"),
+)
+
+workload_identities = Table(
+    "workload_identities",
+    metadata,
+    _account(),
+    Column("name", String(255), nullable=False),
+    Column("document", JSON, nullable=False),  # CreateWorkloadIdentity as AWS shapes it
+    Column("owner", Text, nullable=False, default=""),  # the id of the gateway that it was made for
+    Column("managed_by", String(200), nullable=False, default=""),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("account", "name"),
+)
+
+access_keys = Table(
+    "access_keys",
+    metadata,
+    _account(),
+    Column("id", String(128), primary_key=True),
+    Column("sealed_secret", Text, nullable=False),  # the secret itself, for HMAC: purpose "access-key", aad id
+    Column("name", String(255), nullable=False),
+    Column("role", String(20), nullable=False),  # administrator | operator | reader
+    Column("gateways", JSON, nullable=False),  # ids that it is confined to; empty: all
+    Column("disabled_at", BigInteger, nullable=True),
+    Column("managed_by", String(200), nullable=False, default=""),
+    Column("created_at", BigInteger, nullable=False),
+    Column("last_used_at", BigInteger, nullable=True),
+)
+
+tags = Table(
+    "tags",
+    metadata,
+    _account(),
+    Column("arn", String(1024), nullable=False),
+    Column("key", String(128), nullable=False),
+    Column("value", String(256), nullable=False),
+    PrimaryKeyConstraint("account", "arn", "key"),
+)
+
+# Answers that a repeated request with the same client token gets again; written with the change itself.
+client_tokens = Table(
+    "client_tokens",
+    metadata,
+    _account(),
+    Column("operation", String(64), nullable=False),
+    Column("token", String(256), nullable=False),
+    Column("request_digest", String(64), nullable=False),  # SHA-256 hex
+    Column("response", JSON, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("account", "operation", "token"),
+    Index(None, "expires_at"),
+)
+
+# Tokens of client credentials: one per provider, scopes and resource, for all replicas.
+outbound_tokens = Table(
+    "outbound_tokens",
+    metadata,
+    _account(),
+    Column("key", String(64), nullable=False),  # SHA-256 hex of what the token depends on
+    Column("provider", String(128), nullable=False),
+    Column("sealed", Text, nullable=False, default=""),  # empty: none was fetched yet, or it was forgotten
+    Column("expires_at", Float, nullable=False, default=0),
+    Column("refresh_at", Float, nullable=False, default=0),
+    Column("lease_owner", String(64), nullable=False, default=""),
+    Column("leased_until", Float, nullable=False, default=0),
+    Column("last_error", Text, nullable=False, default=""),
+    PrimaryKeyConstraint("account", "key"),
+    Index(None, "provider"),
+)
+
+# Records of changes on their way into the journal: written with the change itself, so that neither lacks the other.
+changes = Table(
+    "changes",
+    metadata,
+    _account(),
+    Column("id", String(32), primary_key=True),  # stands in the record too
+    Column("time", Float, nullable=False),
+    Column("record", JSON, nullable=False),  # audit.record.ChangeRecord
+    Index(None, "time"),
 )
