@@ -8,6 +8,7 @@ endpoints, pages, command line)::
 
     PorticoError
     ├── InputError 400 invalid_request          what the caller sent is wrong
+    │   ├── InvalidInput invalid_input          members of an API request, each fault with its path
     │   ├── TooLarge 413 too_large
     │   └── UnsupportedMedia 415 unsupported_media_type
     ├── Unauthenticated 401                     who is calling is not proven
@@ -16,6 +17,7 @@ endpoints, pages, command line)::
     ├── Forbidden 403 access_denied             who is calling is known and may not
     │   └── InsufficientScope  insufficient_scope
     ├── NotFound 404 not_found
+    ├── NotOffered 501 not_offered              an operation of the AgentCore API that Portico has not
     ├── Conflict 409 conflict
     ├── LimitExceeded 429 limit_exceeded
     ├── Unavailable 503                         ours: try again later
@@ -51,6 +53,7 @@ endpoints, pages, command line)::
     └── ConfigError 400 invalid_configuration   all faults of a configuration, in one report
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -133,6 +136,13 @@ class NotFound(PorticoError):
 
     code = "not_found"
     status = 404
+
+
+class NotOffered(PorticoError):
+    """The AgentCore API has such an operation and Portico does not offer it; ``public`` says why."""
+
+    code = "not_offered"
+    status = 501
 
 
 class Conflict(PorticoError):
@@ -360,4 +370,14 @@ class ConfigError(PorticoError):
 
     def __init__(self, faults: "list[Fault]") -> None:
         super().__init__("\n".join(str(fault) for fault in faults))
+        self.faults = tuple(faults)
+
+
+class InvalidInput(InputError):
+    """Members of an API request are refused; ``faults`` lists everything that is wrong with them at once."""
+
+    code = "invalid_input"
+
+    def __init__(self, faults: "Sequence[Fault]") -> None:
+        super().__init__("; ".join(str(fault) for fault in faults))
         self.faults = tuple(faults)
