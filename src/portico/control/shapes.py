@@ -2,12 +2,14 @@
 
 boto3 itself checks only presence, types and minimum lengths, so a server has to check patterns, enumerations and
 maxima too (reference: the model ``bedrock-agentcore-control``, version pinned by the lock). Everything that is wrong
-is reported at once, each fault with its path; values are never echoed, they may be secrets.
+is reported at once, each fault with its path; values are never echoed, they may be secrets. Members bear their names
+on the wire; those of an operation's input and output that travel in the path, the query or a header bear the model's.
 """
 
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from itertools import islice
 from typing import Any, Final, cast
 
 from botocore.loaders import Loader  # pyright: ignore[reportMissingTypeStubs] - botocore ships none
@@ -16,16 +18,36 @@ from portico.model.errors import Fault
 
 SERVICE: Final = "bedrock-agentcore-control"
 MAX_DEPTH: Final = 64  #: levels of a document; the model itself is some ten levels deep
+MAX_FAULTS: Final = 100  #: that one check reports
 
 Shapes = Mapping[str, Mapping[str, Any]]
 
 
-@lru_cache(maxsize=1)
-def load_shapes() -> Shapes:
-    """Read every shape of the control plane's model (some 300 ms, once per process)."""
+@lru_cache(maxsize=2)
+def load_model(service: str = SERVICE) -> Mapping[str, Any]:
+    """Read a plane's service model without its prose (some 300 ms, once per process)."""
     loader = cast("Any", Loader())
-    model: dict[str, Any] = loader.load_service_model(SERVICE, "service-2")
-    return cast("Shapes", model["shapes"])
+    model: dict[str, Any] = loader.load_service_model(service, "service-2")
+    return cast("dict[str, Any]", _without_prose(model))
+
+
+def load_shapes(service: str = SERVICE) -> Shapes:
+    """Return every shape of a plane's model."""
+    return cast("Shapes", load_model(service)["shapes"])
+
+
+def _without_prose(value: object) -> object:
+    """Drop the documentation, which is most of a model; a member of that name is an object and stays."""
+    if isinstance(value, dict):
+        entries = cast("dict[str, object]", value).items()
+        return {
+            name: _without_prose(entry)
+            for name, entry in entries
+            if not (name == "documentation" and isinstance(entry, str))
+        }
+    if isinstance(value, list):
+        return [_without_prose(entry) for entry in cast("list[object]", value)]
+    return value
 
 
 def check_shape(
@@ -39,14 +61,21 @@ def check_shape(
     """Return everything in ``value`` that the shape named ``shape`` does not allow.
 
     ``relaxed`` holds constraints that are not checked, written ``Shape.member:constraint`` for ``required`` and
-    ``Shape:constraint`` for all others (:mod:`portico.control.relaxations`).
+    ``Shape:constraint`` for all others (:mod:`portico.control.relaxations`). No more than ``MAX_FAULTS`` are returned:
+    whoever sends a million wrong entries gets no million answers.
     """
-    return list(_Checker(shapes or load_shapes(), relaxed).check(shape, value, path, 0))
+    found = _Checker(load_shapes() if shapes is None else shapes, relaxed).check(shape, value, path, 0)
+    return list(islice(found, MAX_FAULTS))
 
 
 def member_path(path: str, member: str) -> str:
     """Append a member's name to a path."""
     return f"{path}.{member}" if path else member
+
+
+def wire_name(member: str, spec: Mapping[str, Any]) -> str:
+    """Return the name of a structure's member in a document."""
+    return member if "location" in spec else spec.get("locationName", member)
 
 
 class _Checker:
@@ -59,6 +88,8 @@ class _Checker:
         kind: str = shape["type"]
         if depth > MAX_DEPTH:
             yield Fault(path=path, message=f"is nested deeper than {MAX_DEPTH} levels")
+        elif shape.get("document"):
+            return  # free-form
         elif not _has_type(kind, value):
             yield Fault(path=path, message=f"must be {_TYPE_NAMES.get(kind, kind)}")
         elif isinstance(value, dict) and kind == "structure":
@@ -76,9 +107,9 @@ class _Checker:
         self, name: str, shape: Mapping[str, Any], value: dict[str, object], path: str, depth: int
     ) -> Iterator[Fault]:
         members: dict[str, dict[str, Any]] = shape.get("members", {})
-        wire_names = {spec.get("locationName", member): (member, spec) for member, spec in members.items()}
+        wire_names = {wire_name(member, spec): (member, spec) for member, spec in members.items()}
         for required in shape.get("required", ()):
-            wire = members[required].get("locationName", required)
+            wire = wire_name(required, members[required])
             if wire not in value and not self._is_relaxed(f"{name}.{required}", "required"):
                 yield Fault(path=member_path(path, wire), message="is required")
         for key, entry in value.items():
@@ -120,6 +151,10 @@ class _Checker:
 
     def _number(self, name: str, shape: Mapping[str, Any], value: float, path: str) -> Iterator[Fault]:
         low, high = shape.get("min"), shape.get("max")
+        widest = _WIDEST.get(shape["type"])
+        if widest is not None and not -widest - 1 <= value <= widest:
+            yield Fault(path=path, message=f"must be from {-widest - 1} to {widest}")
+            return
         if low is not None and value < low and not self._is_relaxed(name, "min"):
             yield Fault(path=path, message=f"must be at least {low}")
         if high is not None and value > high and not self._is_relaxed(name, "max"):
@@ -150,6 +185,9 @@ _PYTHON_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "boolean": (bool,),
 }
 
+#: Largest value of the whole numbers that JSON does not bound by itself.
+_WIDEST: Final = {"integer": 2**31 - 1, "long": 2**63 - 1}
+
 _TYPE_NAMES: Final = {
     "structure": "an object",
     "map": "an object",
@@ -174,5 +212,8 @@ def _has_type(kind: str, value: object) -> bool:
 
 @lru_cache(maxsize=512)
 def _compiled(pattern: str) -> re.Pattern[str]:
-    r"""Compile a pattern of the model; Java's ``\p{C}`` (control characters) is spelt out, Python has no such class."""
-    return re.compile(pattern.replace(r"\p{C}", r"\x00-\x1f\x7f-\x9f"), re.DOTALL)
+    r"""Compile a pattern of the model, with Java's meaning of its classes.
+
+    ``\p{C}`` (control characters) is spelt out, Python has no such class; ``\d`` and ``\w`` know ASCII only.
+    """
+    return re.compile(pattern.replace(r"\p{C}", r"\x00-\x1f\x7f-\x9f"), re.DOTALL | re.ASCII)
