@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 
 from portico.control import not_built
 from portico.control.extensions import extension_faults
-from portico.control.not_built import lookup
+from portico.control.not_built import lookup, outside
 from portico.control.relaxations import RELAXED, Ground, may_be_plain_http, restricts_nobody, split_url
 from portico.control.shapes import check_shape, member_path
 from portico.model.documents import GatewayExtension, TargetExtension
@@ -35,7 +35,7 @@ def gateway_faults(
     judged += _across_gateway(document, ground, path)
     return [
         *refused,
-        *_outside(judged, refused),
+        *outside(judged, refused),
         *extension_faults(extension, GatewayExtension, member_path(path, EXTENSION_KEY)),
         *_origin_faults(extension, member_path(path, EXTENSION_KEY)),
     ]
@@ -50,19 +50,10 @@ def target_faults(
     judged += _across_target(document, extension, egress, path)
     return [
         *refused,
-        *_outside(judged, refused),
+        *outside(judged, refused),
         *extension_faults(extension, TargetExtension, member_path(path, EXTENSION_KEY)),
         *_network_faults(extension, member_path(path, EXTENSION_KEY)),
     ]
-
-
-def _outside(faults: list[Fault], refused: list[Fault]) -> list[Fault]:
-    paths = [fault.path for fault in refused]
-    return [fault for fault in faults if not any(_within(fault.path, path) for path in paths)]
-
-
-def _within(path: str, of: str) -> bool:
-    return path == of or path.startswith((f"{of}.", f"{of}["))
 
 
 def _across_gateway(document: Mapping[str, Any], ground: Ground, path: str) -> Iterator[Fault]:

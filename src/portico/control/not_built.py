@@ -66,6 +66,32 @@ def target_faults(document: Mapping[str, Any], path: str) -> list[Fault]:
     return list(_faults(document, path, TARGET, TARGET_VALUES))
 
 
+#: Members that a file must not hold and an API call may.
+_OF_CALLS: Final = frozenset({"clientToken", "gatewayIdentifier"})
+
+
+def operation_faults(operation: str, request: Mapping[str, Any]) -> list[Fault]:
+    """Return a fault for everything in an API call's input whose effect is not built."""
+    match operation:
+        case "CreateGateway" | "UpdateGateway":
+            found = gateway_faults(request, "")
+        case "CreateGatewayTarget" | "UpdateGatewayTarget":
+            found = target_faults(request, "")
+        case _:
+            found = []
+    return [fault for fault in found if fault.path not in _OF_CALLS]
+
+
+def outside(faults: list[Fault], refused: list[Fault]) -> list[Fault]:
+    """Leave out what lies within something that is refused by name: it would only hide the reason."""
+    paths = [fault.path for fault in refused]
+    return [fault for fault in faults if not any(_within(fault.path, path) for path in paths)]
+
+
+def _within(path: str, of: str) -> bool:
+    return path == of or path.startswith((f"{of}.", f"{of}["))
+
+
 def _faults(
     document: Mapping[str, Any],
     path: str,
