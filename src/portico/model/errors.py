@@ -13,7 +13,13 @@ endpoints, pages, command line)::
     │   └── UnsupportedMedia 415 unsupported_media_type
     ├── Unauthenticated 401                     who is calling is not proven
     │   ├── MissingToken  missing_token
-    │   └── InvalidToken  invalid_token
+    │   ├── InvalidToken  invalid_token
+    │   └── SignatureRefused 403                no signature (SigV4), or one that proves nobody
+    │       ├── MissingSignature    missing_signature
+    │       ├── IncompleteSignature incomplete_signature
+    │       ├── UnknownAccessKey    unknown_access_key
+    │       └── InvalidSignature    invalid_signature
+    │           └── SignatureExpired  signature_expired
     ├── Forbidden 403 access_denied             who is calling is known and may not
     │   └── InsufficientScope  insufficient_scope
     ├── NotFound 404 not_found
@@ -30,6 +36,7 @@ endpoints, pages, command line)::
     │   ├── UpstreamInvalid      upstream_invalid
     │   ├── UpstreamTooLarge     upstream_too_large
     │   ├── UpstreamStatus       upstream_status
+    │   ├── CredentialUnavailable  credential_unavailable  what a target is called with cannot be had
     │   └── EgressDenied         egress_denied
     ├── SealError 400 invalid_seal              a sealed value is not ours, expired its key or was changed
     ├── OAuthError 400                          an OAuth request is refused with the code that its RFC names
@@ -115,6 +122,50 @@ class InvalidToken(Unauthenticated):
     """The token is malformed, expired, revoked, foreign or not for this audience (RFC 6750 section 3.1)."""
 
     code = "invalid_token"
+
+
+class SignatureRefused(Unauthenticated):
+    """A request's signature (SigV4) is missing or proves nobody. AWS answers all of these with 403.
+
+    ``aws_code`` is the exception that AWS's services name; clients branch on it.
+    """
+
+    status = 403
+    aws_code: ClassVar[str]
+
+
+class MissingSignature(SignatureRefused):
+    """The request is not signed at all."""
+
+    code = "missing_signature"
+    aws_code = "MissingAuthenticationTokenException"
+
+
+class IncompleteSignature(SignatureRefused):
+    """The header that holds the signature, or the date beside it, cannot be read."""
+
+    code = "incomplete_signature"
+    aws_code = "IncompleteSignatureException"
+
+
+class UnknownAccessKey(SignatureRefused):
+    """There is no such access key, or it is disabled: nobody learns which."""
+
+    code = "unknown_access_key"
+    aws_code = "UnrecognizedClientException"
+
+
+class InvalidSignature(SignatureRefused):
+    """The signature is not the access key's over this request, for this service, region and day."""
+
+    code = "invalid_signature"
+    aws_code = "InvalidSignatureException"
+
+
+class SignatureExpired(InvalidSignature):
+    """It was signed too long ago, or by a clock that is ahead."""
+
+    code = "signature_expired"
 
 
 class Forbidden(PorticoError):
@@ -228,6 +279,16 @@ class UpstreamStatus(UpstreamError):
     def __init__(self, public: str, *, http_status: int, detail: str = "") -> None:
         super().__init__(public, detail=detail)
         self.http_status = http_status
+
+
+class CredentialUnavailable(UpstreamError):
+    """What a target is called with cannot be had; ``reason`` says why and what would mend it, for administrators."""
+
+    code = "credential_unavailable"
+
+    def __init__(self, reason: str, *, detail: str = "") -> None:
+        super().__init__("The gateway has no credential for this target.", detail=detail, debug_hint=reason)
+        self.reason = reason
 
 
 class EgressDenied(UpstreamError):

@@ -1,16 +1,14 @@
 """Access keys of the AgentCore API. SigV4 needs the secret itself, so it is sealed instead of hashed."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from sqlalchemy import delete as delete_from
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from portico.model.access_key import Role
 from portico.storage.rows import affects, fetch_all, fetch_one, insert_row, values_of
 from portico.storage.schema import DEFAULT_ACCOUNT, access_keys
-
-Role = Literal["administrator", "operator", "reader"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

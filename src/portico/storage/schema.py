@@ -313,7 +313,7 @@ access_keys = Table(
     Column("id", String(128), primary_key=True),
     Column("sealed_secret", Text, nullable=False),  # the secret itself, for HMAC: purpose "access-key", aad id
     Column("name", String(255), nullable=False),
-    Column("role", String(20), nullable=False),  # administrator | operator | reader
+    Column("role", String(20), nullable=False),  # model.access_key.Role
     Column("gateways", JSON, nullable=False),  # ids that it is confined to; empty: all
     Column("disabled_at", BigInteger, nullable=True),
     Column("managed_by", String(200), nullable=False, default=""),
