@@ -9,6 +9,8 @@ import time
 import pytest
 from node import node22, script
 
+from support.ports import free_port
+
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("demo")]
 
 LOGIN_SECONDS = 60.0
@@ -30,6 +32,8 @@ class Inspector:
             "HOME": str(home),
             "MCP_AUTO_OPEN_ENABLED": "true",
             "MCP_INSPECTOR_SECRET_STORE": "file",
+            # else all Inspectors of a machine wait for their browsers at one port
+            "MCP_OAUTH_CALLBACK_URL": f"http://127.0.0.1:{free_port()}/oauth/callback",
             "PATH": f"{home}/bin:{os.environ['PATH']}",
         }
         (home / "bin").mkdir()
