@@ -9,6 +9,8 @@ endpoints, pages, command line)::
     PorticoError
     ├── InputError 400 invalid_request          what the caller sent is wrong
     │   ├── InvalidInput invalid_input          members of an API request, each fault with its path
+    │   │   ├── ParameterMismatch parameter_mismatch  another request had the same client token
+    │   │   └── InUse        in_use                 something depends on what is to be deleted
     │   ├── TooLarge 413 too_large
     │   └── UnsupportedMedia 415 unsupported_media_type
     ├── Unauthenticated 401                     who is calling is not proven
@@ -25,6 +27,7 @@ endpoints, pages, command line)::
     ├── NotFound 404 not_found
     ├── NotOffered 501 not_offered              an operation of the AgentCore API that Portico has not
     ├── Conflict 409 conflict
+    ├── QuotaExceeded 402 quota_exceeded        there are as many as a quota allows
     ├── LimitExceeded 429 limit_exceeded
     ├── Unavailable 503                         ours: try again later
     │   ├── StorageUnavailable  storage_unavailable
@@ -201,6 +204,13 @@ class Conflict(PorticoError):
 
     code = "conflict"
     status = 409
+
+
+class QuotaExceeded(PorticoError):
+    """There are as many of something as a quota allows; ``public`` names its setting."""
+
+    code = "quota_exceeded"
+    status = 402
 
 
 class LimitExceeded(PorticoError):
@@ -438,7 +448,22 @@ class InvalidInput(InputError):
     """Members of an API request are refused; ``faults`` lists everything that is wrong with them at once."""
 
     code = "invalid_input"
+    reason: ClassVar[str] = "FieldValidationFailed"  #: AWS's ``ValidationExceptionReason``
 
     def __init__(self, faults: "Sequence[Fault]") -> None:
         super().__init__("; ".join(str(fault) for fault in faults))
         self.faults = tuple(faults)
+
+
+class ParameterMismatch(InvalidInput):
+    """The client token of this request was used by another request."""
+
+    code = "parameter_mismatch"
+    reason = "IdempotentParameterMismatchException"
+
+
+class InUse(InvalidInput):
+    """What is to be deleted is needed by something else, which has to be deleted before."""
+
+    code = "in_use"
+    reason = "ResourceConflict"
