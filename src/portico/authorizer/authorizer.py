@@ -1,25 +1,38 @@
 """The inbound authorizer: the one place where a :class:`~portico.model.principal.Principal` is made."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final
+from typing import Final, assert_never
 
 from portico.authorizer.keys import IssuerKeys, KeySource
 from portico.authorizer.revocations import Revocations
 from portico.authorizer.rules import OTHER_CLIENT_CLAIMS, judge
+from portico.authorizer.sigv4 import Signatures
 from portico.authorizer.token_cache import MAX_TOKENS, CachedToken, TokenCache
+from portico.crypto.sigv4 import SignedRequest
 from portico.model import gateway
-from portico.model.errors import Forbidden, InvalidToken, MissingToken
+from portico.model.access_key import AccessKey
+from portico.model.errors import Forbidden, InvalidToken, MissingSignature, MissingToken
 from portico.model.principal import ANONYMOUS, Principal
 from portico.oauth.access_token import AccessToken, check_time, read_access_token
 from portico.oauth.jwt import MAX_TOKEN_BYTES, parse, quoted, refused, verify
+from portico.web.asgi import Scope
 
 _SCHEME: Final = b"bearer "
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboundRequest:
+    """All of a request, for gateways whose callers sign it; nothing of it is looked at where a token decides."""
+
+    scope: Scope  #: ASGI's
+    body: Callable[[], Awaitable[bytes]]  #: reads all of the body, bounded; asked only once the signature is in order
+
+
 class Authorizer:
-    """Turns the ``Authorization`` header of a request into a caller, by the rules of one gateway.
+    """Turns a request into a caller, by the rules of one gateway.
 
     A token that was verified before costs a digest, a look-up and the rules; nothing is awaited in earnest then.
     """
@@ -29,30 +42,64 @@ class Authorizer:
         *,
         keys: KeySource,
         revocations: Revocations,
+        signatures: Signatures | None = None,
         max_tokens: int = MAX_TOKENS,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """Take what callers prove themselves by; without ``signatures`` gateways that ask for one refuse everybody."""
         self._keys = keys
         self._revocations = revocations
+        self._signatures = signatures
         self._cache = TokenCache(max_tokens)
         self._clock = clock
 
     async def authenticate(
-        self, rules: gateway.Authorizer, *, audience: frozenset[str], authorization: bytes | None
+        self,
+        rules: gateway.Authorizer,
+        *,
+        audience: frozenset[str],
+        authorization: bytes | None,
+        request: InboundRequest | None = None,
     ) -> Principal:
         """Return who calls.
 
         ``audience`` are the resources of the endpoint; ``authorization`` is the value of the only header of that
-        name, None when there is none. With authorizer ``NONE`` everyone is anonymous, whatever was sent.
+        name, None when there is none; ``request`` is what a signature would cover, without it no signature is seen.
+        With authorizer ``NONE`` everyone is anonymous, whatever was sent.
 
         Raises:
             MissingToken: no header.
             InvalidToken: not a token of the gateway's issuer for this audience that holds now.
             InsufficientScope: the token's client, scopes or claims are not what the gateway asks for.
             KeysUnavailable: the issuer's keys cannot be had.
+            SignatureRefused: the gateway asks for a signature, and there is none that counts.
+            Forbidden: the access key that signed may not invoke this gateway.
         """
-        if isinstance(rules, gateway.NoAuthorizer):
-            return ANONYMOUS
+        match rules:
+            case gateway.JwtAuthorizer():
+                return await self._by_token(rules, audience, authorization)
+            case gateway.IamAuthorizer() | gateway.AuthenticateOnlyAuthorizer():
+                return await self._by_signature(rules, request)
+            case gateway.NoAuthorizer():
+                return ANONYMOUS
+            case _:
+                assert_never(rules)
+
+    async def issuer_of(self, rules: gateway.JwtAuthorizer) -> str:
+        """Return the issuer behind a gateway's ``discoveryUrl``, byte for byte as in its own metadata.
+
+        Raises:
+            KeysUnavailable: it cannot be had.
+        """
+        return (await self._keys.keys_for(rules.discovery_url)).issuer
+
+    def cached(self) -> int:
+        """Return how many verified tokens are in memory."""
+        return len(self._cache)
+
+    async def _by_token(
+        self, rules: gateway.JwtAuthorizer, audience: frozenset[str], authorization: bytes | None
+    ) -> Principal:
         token = bearer_token(authorization)
         digest = sha256(token).digest()
         keys = await self._keys.keys_for(rules.discovery_url)
@@ -68,17 +115,24 @@ class Authorizer:
             raise
         return known.principal
 
-    async def issuer_of(self, rules: gateway.JwtAuthorizer) -> str:
-        """Return the issuer behind a gateway's ``discoveryUrl``, byte for byte as in its own metadata.
-
-        Raises:
-            KeysUnavailable: it cannot be had.
-        """
-        return (await self._keys.keys_for(rules.discovery_url)).issuer
-
-    def cached(self) -> int:
-        """Return how many verified tokens are in memory."""
-        return len(self._cache)
+    async def _by_signature(
+        self, rules: gateway.IamAuthorizer | gateway.AuthenticateOnlyAuthorizer, request: InboundRequest | None
+    ) -> Principal:
+        """Judge a signature; its header first, so that nobody makes us read a body with one that cannot count."""
+        if self._signatures is None or request is None:
+            raise MissingSignature("Missing Authentication Token", detail="signatures are not verified here")
+        unproven = self._signatures.begin(signed_request(request.scope))
+        key = unproven.prove(await request.body())
+        caller = _key_principal(key)
+        if isinstance(rules, gateway.IamAuthorizer) and not key.may_invoke(rules.gateway_id):
+            refusal = Forbidden(
+                f"User: {key.arn} is not authorized to perform: bedrock-agentcore:InvokeGateway on this gateway.",
+                debug_hint=f"The access key's role is {key.role}, and it is confined to "
+                f"{', '.join(sorted(key.gateways)) or 'no gateways'}.",
+            )
+            refusal.caller = caller
+            raise refusal
+        return caller
 
     async def _verify(self, discovery_url: str, token: bytes) -> CachedToken:
         unverified = parse(token)
@@ -120,6 +174,17 @@ def bearer_token(authorization: bytes | None) -> bytes:
     if len(token) > MAX_TOKEN_BYTES:
         raise refused(f"The token is longer than {MAX_TOKEN_BYTES} bytes.")
     return token
+
+
+def signed_request(scope: Scope) -> SignedRequest:
+    """Return what of an HTTP request a signature covers, apart from its body."""
+    return SignedRequest(
+        method=scope["method"], raw_path=scope["raw_path"], query=scope["query_string"], headers=scope["headers"]
+    )
+
+
+def _key_principal(key: AccessKey) -> Principal:
+    return Principal(kind="aws", issuer="", subject=key.arn, client_id=key.id)
 
 
 def _principal(token: AccessToken) -> Principal:

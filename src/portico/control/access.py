@@ -52,8 +52,6 @@ OPERATES: Final = frozenset(
 #: Whoever chooses both endpoint and credential can have the credential sent anywhere: that is for administrators.
 CREDENTIALS: Final = "credentialProviderConfigurations"
 
-_GATEWAY_ARN: Final = ":gateway/"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
@@ -100,14 +98,6 @@ class Access:
         """
         return Knock(unproven=self._signatures.begin(request))
 
-    def authenticate(self, request: SignedRequest, body: bytes) -> Caller:
-        """Return who signed a request.
-
-        Raises:
-            SignatureRefused: nobody who is known here did.
-        """
-        return self.begin(request).prove(body)
-
 
 def allow(caller: Caller, operation: str, request: Mapping[str, Any]) -> None:
     """Make sure that ``caller`` may do ``operation`` with ``request``, its input by member names.
@@ -129,9 +119,8 @@ def gateway_of(request: Mapping[str, Any]) -> str | None:
     if isinstance(identifier, str):
         return identifier
     arn: object = request.get("resourceArn")
-    if isinstance(arn, str) and _GATEWAY_ARN in arn:
-        return arn.partition(_GATEWAY_ARN)[2].partition("/")[0]
-    return None
+    resource = arn.split(":", 5)[-1].split("/") if isinstance(arn, str) else []
+    return resource[1] if resource[:1] == ["gateway"] and len(resource) > 1 else None
 
 
 def _role_allows(role: Role, operation: str) -> bool:

@@ -34,11 +34,23 @@ class JwtAuthorizer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IamAuthorizer:
+    """``AWS_IAM``: signed (SigV4) by an access key that may invoke this gateway (devguide gateway-inbound-auth)."""
+
+    gateway_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthenticateOnlyAuthorizer:
+    """``AUTHENTICATE_ONLY``: signed by any access key; what its caller may do is for others to decide."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NoAuthorizer:
     """``NONE``: anyone may call."""
 
 
-Authorizer = JwtAuthorizer | NoAuthorizer
+Authorizer = JwtAuthorizer | IamAuthorizer | AuthenticateOnlyAuthorizer | NoAuthorizer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

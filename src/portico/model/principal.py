@@ -3,14 +3,15 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-PrincipalKind = Literal["user", "machine", "anonymous"]
+PrincipalKind = Literal["user", "machine", "aws", "anonymous"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
     """A caller whose identity was verified. Made only by the authorizer.
 
-    ``subject`` is the token's ``sub`` (for a machine its client id, empty for an anonymous caller);
+    ``subject`` is the token's ``sub`` (for a machine its client id, empty for an anonymous caller). Of kind ``aws`` is
+    whoever signed with an access key: ``subject`` is then the ARN of the key's user and ``client_id`` the key's id.
     ``claims`` are the verified claims, for rules that read them.
     """
 
