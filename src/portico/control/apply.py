@@ -14,6 +14,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from portico.control.apply_access_keys import AccessKeyStep
 from portico.control.apply_directory import DirectoryStep, PasswordHashes
 from portico.control.apply_gateways import GatewayStep
 from portico.control.declarations import Declarations, UserDeclaration
@@ -68,7 +69,9 @@ class Applier:
             await directory.run(declared.issuers, self._keyring)
             gateways = GatewayStep(conn, now=now, random=self._random)
             await gateways.run(declared.gateways)
-            faults = directory.faults + gateways.faults
+            access_keys = AccessKeyStep(conn, self._keyring, now=now)
+            await access_keys.run(declared.access_keys)
+            faults = directory.faults + gateways.faults + access_keys.faults
             if faults:
                 raise ConfigError(faults)  # rolls the transaction back
         return True

@@ -1,4 +1,4 @@
-"""What a file declares: issuers with their users and clients, gateways with their targets.
+"""What a file declares: issuers with their users and clients, gateways with their targets, access keys.
 
 Values only; :mod:`portico.control.declared_issuers` and :mod:`portico.control.declared_gateways` read them out of a
 document, :mod:`portico.control.apply` writes them to storage.
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from portico.control.relaxations import Ground
+from portico.model.access_key import Role
 from portico.model.secret import Secret
 from portico.storage.clients import ClientRow
 
@@ -76,9 +77,22 @@ class GatewayDeclaration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AccessKeyDeclaration:
+    """An access key of the AgentCore API."""
+
+    id: str
+    secret: Secret
+    name: str
+    role: Role
+    gateways: tuple[str, ...] = ()  #: names or ids that it is confined to; empty: all
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Declarations:
     """Everything that a file declares, and the ground it was judged on."""
 
     ground: Ground
     issuers: tuple[IssuerDeclaration, ...] = ()
     gateways: tuple[GatewayDeclaration, ...] = ()
+    access_keys: tuple[AccessKeyDeclaration, ...] = ()

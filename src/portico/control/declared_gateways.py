@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from portico.control.declarations import Declarations, GatewayDeclaration, TargetDeclaration
+from portico.control.declared_access_keys import read_access_key
 from portico.control.declared_issuers import read_issuer
 from portico.control.documents import EXTENSION_KEY, gateway_faults, target_faults
 from portico.control.reader import Reader, ReadFile
@@ -15,7 +16,7 @@ from portico.net.egress import Egress
 def read_declarations(
     document: Mapping[str, Any], *, public_url: str, egress: Egress, read_file: ReadFile
 ) -> tuple[Declarations, list[Fault]]:
-    """Read ``issuers`` and ``gateways`` of a file's document.
+    """Read ``issuers``, ``gateways`` and ``accessKeys`` of a file's document.
 
     The declarations are only of use when there are no faults.
     """
@@ -34,7 +35,13 @@ def read_declarations(
         "name",
         lambda gateway: gateway.name,
     )
-    return Declarations(ground=ground, issuers=issuers, gateways=gateways), reader.faults
+    access_keys = reader.unique(
+        [read_access_key(reader, entry, path) for entry, path in reader.entries(document, "accessKeys", "")],
+        "accessKeyId",
+        lambda key: key.id,
+    )
+    declared = Declarations(ground=ground, issuers=issuers, gateways=gateways, access_keys=access_keys)
+    return declared, reader.faults
 
 
 def _read_gateway(

@@ -86,10 +86,13 @@ class Reader:
         self.fault(f"{path}.{name}", "must be a list of texts")
         return ()
 
-    def secret(self, texts: Mapping[str, str], path: str, *, plain: str, file: str, hashed: str) -> Secret | None:
-        """Return the secret that is given in the clear or by a file; exactly one of the three ways is allowed."""
-        if sum(name in texts for name in (plain, file, hashed)) != 1:
-            self.fault(path, f"needs exactly one of {plain}, {file}, {hashed}")
+    def secret(
+        self, texts: Mapping[str, str], path: str, *, plain: str, file: str, hashed: str | None = None
+    ) -> Secret | None:
+        """Return the secret that is given in the clear or by a file; exactly one of the ways must be taken."""
+        ways = [name for name in (plain, file, hashed) if name is not None]
+        if sum(name in texts for name in ways) != 1:
+            self.fault(path, f"needs exactly one of {', '.join(ways)}")
             return None
         if file in texts:
             text = self.file_text(texts[file], f"{path}.{file}")

@@ -14,11 +14,15 @@ SECRET_MARK: Final = "portico_"  # noqa: S105 - no secret: the beginning by whic
 MIN_SECRET_CHARS: Final = 32  #: of a machine's secret that somebody brings along (T13)
 MIN_PASSWORD_CHARS: Final = 8  #: NIST SP 800-63B section 5.1.1
 MAX_PASSWORD_CHARS: Final = 1024
+ACCESS_KEY_MARK: Final = "PORTICO"  #: the beginning of access key ids, where AWS's have AKIA
+ACCESS_KEY_CHARS: Final = 13  #: behind the mark: 20 in all, like AWS's
+SECRET_ACCESS_KEY_CHARS: Final = 40  #: like AWS's; 238 random bits
 SUFFIX_CHARS: Final = 10  #: of a gateway id after its name, and of a whole target id (AWS's patterns)
 
 Random = Callable[[int], bytes]
 
 _LOWER: Final = string.digits + string.ascii_lowercase
+_UPPER: Final = string.digits + string.ascii_uppercase
 _MIXED: Final = string.digits + string.ascii_letters
 
 
@@ -31,6 +35,16 @@ def new_client_secret(random: Random = os.urandom) -> Secret:
 def secret_hash(secret: Secret) -> str:
     """Return what is stored of a machine's secret: SHA-256 in hexadecimal digits."""
     return hashlib.sha256(secret.reveal().encode()).hexdigest()
+
+
+def new_access_key_id(random: Random = os.urandom) -> str:
+    """Return the id of a new access key, in the form of AWS's."""
+    return ACCESS_KEY_MARK + _text(_UPPER, ACCESS_KEY_CHARS, random)
+
+
+def new_secret_access_key(random: Random = os.urandom) -> Secret:
+    """Return a new secret access key; only letters and digits, so that it can be pasted anywhere."""
+    return Secret(_text(_MIXED, SECRET_ACCESS_KEY_CHARS, random))
 
 
 def new_gateway_id(name: str, random: Random = os.urandom) -> str:

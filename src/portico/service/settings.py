@@ -20,7 +20,7 @@ from portico.service.process_settings import ProcessSettings, read_process_setti
 from portico.service.yaml_text import MAX_BYTES, parse_yaml
 from portico.storage.address import address_faults
 
-DECLARED: Final = frozenset({"issuers", "gateways"})
+DECLARED: Final = frozenset({"issuers", "gateways", "accessKeys"})
 
 #: Keys that belong to Portico's design and have no effect yet: refused by name.
 NOT_BUILT: Final[Mapping[str, str]] = {
