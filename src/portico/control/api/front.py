@@ -11,16 +11,16 @@ from typing import Any, Final
 
 import structlog
 
-from portico.control.access import Access, Caller
+from portico.control.access import Access, Caller, allow
 from portico.control.api.parsing import parse_input
 from portico.control.api.refused import reason_of
 from portico.control.api.rendering import NO_CONTENT, Answer, render_error, render_failure, render_output
-from portico.control.api.request import ApiRequest
 from portico.control.api.service_model import Route, ServiceModel
 from portico.control.not_built import operation_faults, outside
 from portico.control.operations.context import Operation, OperationContext
 from portico.control.relaxations import RELAXED
 from portico.control.shapes import check_shape
+from portico.crypto.sigv4 import SignedRequest
 from portico.model.errors import Fault, InvalidInput, NotOffered, PorticoError, TooLarge
 from portico.web.asgi import ASGIApp, ClientDisconnected, Header, Receive, Scope, Send, header, read_body, request_id
 
@@ -87,36 +87,37 @@ class Front:
     async def _serve(self, route: Route, scope: Scope, receive: Receive) -> Answer:
         """Take the steps, in the order in which they protect each other."""
         operation = route.operation
-        request = await _received(scope, receive)
-        caller = await self._access.authenticate(request)
+        head = _head(scope)
+        knock = self._access.begin(head)  # nobody unknown makes us read a body
+        body = await read_body(receive, MAX_BODY_BYTES)
+        caller = knock.prove(body)
         perform = self._offered.get(operation.name)
         if perform is None:
             raise NotOffered(f"Portico does not offer {operation.name}: {reason_of(operation.name)}")
-        document = _checked(route, request)
-        self._access.allow(caller, operation.name, document)
+        document = _checked(route, head, body)
+        allow(caller, operation.name, document)
         context = self._context(caller, request_id(scope), int(self._clock()))
         output = await perform(context, document)
         _log.info("api_request", request_id=context.request_id, operation=operation.name, caller=caller.name)
         return render_output(operation, output)
 
 
-async def _received(scope: Scope, receive: Receive) -> ApiRequest:
-    """Read a request, its body bounded by what it announces and by what comes."""
+def _head(scope: Scope) -> SignedRequest:
+    """Return what of a request is there before its body, unless it announces too long a one."""
     announced = header(scope, b"content-length") or b"0"
     if not announced.isdigit() or int(announced) > MAX_BODY_BYTES:
         raise TooLarge(f"The request body is over the limit of {MAX_BODY_BYTES} bytes.")
-    return ApiRequest(
+    return SignedRequest(
         method=scope["method"],
         raw_path=scope["raw_path"],
         query=scope["query_string"],
         headers=tuple(scope["headers"]),
-        body=await read_body(receive, MAX_BODY_BYTES),
     )
 
 
-def _checked(route: Route, request: ApiRequest) -> Mapping[str, Any]:
+def _checked(route: Route, head: SignedRequest, body: bytes) -> Mapping[str, Any]:
     """Return the input document, or tell everything that is wrong with it."""
-    parsed = parse_input(route, request)
+    parsed = parse_input(route, head, body)
     operation = route.operation
     refused = operation_faults(operation.name, parsed.document)
     judged = check_shape(operation.input_shape, parsed.document, relaxed=RELAXED, shapes=operation.shapes)

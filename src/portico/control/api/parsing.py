@@ -12,9 +12,9 @@ from itertools import islice
 from typing import Any, Final, cast
 from urllib.parse import parse_qsl, unquote_to_bytes
 
-from portico.control.api.request import ApiRequest
 from portico.control.api.service_model import Route
 from portico.control.shapes import MAX_FAULTS, Shapes, member_path, wire_name
+from portico.crypto.sigv4 import SignedRequest
 from portico.model.errors import Fault, InputError, UnsupportedMedia
 from portico.oauth.strict_json import parse_object
 
@@ -35,31 +35,31 @@ class ParsedInput:
     faults: tuple[Fault, ...]
 
 
-def parse_input(route: Route, request: ApiRequest) -> ParsedInput:
-    """Return the input document of the operation that ``request`` asks for.
+def parse_input(route: Route, head: SignedRequest, body: bytes) -> ParsedInput:
+    """Return the input document of the operation that a request asks for.
 
     Raises:
         InputError: path, query or body cannot be read.
         UnsupportedMedia: the body is something else than JSON.
     """
     faults: list[Fault] = []
-    document = _body_members(route, _decoded(request), faults)
-    document |= _query(route, request.query, faults)
-    document |= _headers(route, request)
+    document = _body_members(route, _decoded(head, body), faults)
+    document |= _query(route, head.query, faults)
+    document |= _headers(route, head)
     document |= {name: _text(label) for name, label in _labels(route)}
-    if _may_hold_nul(request):
+    if _may_hold_nul(head, body):
         faults += islice(_nuls(document, ""), MAX_FAULTS)
     return ParsedInput(document=document, faults=tuple(faults))
 
 
-def _decoded(request: ApiRequest) -> dict[str, Any]:
-    if not request.body:
+def _decoded(head: SignedRequest, body: bytes) -> dict[str, Any]:
+    if not body:
         return {}
-    media_type = _header(request, b"content-type").partition(b";")[0].strip().lower()
+    media_type = _header(head, b"content-type").partition(b";")[0].strip().lower()
     if media_type != _MEDIA_TYPE:
         raise UnsupportedMedia("The body must be JSON: send it with Content-Type: application/json.")
     try:
-        return parse_object(request.body, max_depth=MAX_DEPTH)
+        return parse_object(body, max_depth=MAX_DEPTH)
     except UnicodeError as error:
         raise InputError("The body is not UTF-8, or holds half of a surrogate pair.", detail=str(error)) from error
     except ValueError as error:
@@ -118,18 +118,18 @@ def _pairs(query: bytes) -> list[tuple[str, str]]:
         raise InputError("The query string cannot be read.", detail=str(error)) from error
 
 
-def _headers(route: Route, request: ApiRequest) -> dict[str, Any]:
+def _headers(route: Route, head: SignedRequest) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, spec in route.operation.input_members.items():
         if spec.get("location") == "header":
-            value = _header(request, spec["locationName"].lower().encode())
+            value = _header(head, spec["locationName"].lower().encode())
             if value:
                 found[name] = _typed(route.operation.shapes[spec["shape"]], value.decode("latin-1"))
     return found
 
 
-def _header(request: ApiRequest, name: bytes) -> bytes:
-    return next(iter(request.values(name)), b"")
+def _header(head: SignedRequest, name: bytes) -> bytes:
+    return next(iter(head.values(name)), b"")
 
 
 def _text(label: str) -> str:
@@ -174,8 +174,8 @@ def _without_nulls(value: object, name: str | None, shapes: Shapes) -> object:
             return cast("object", value)
 
 
-def _may_hold_nul(request: ApiRequest) -> bool:
-    return _ESCAPED_NUL in request.body or b"%00" in request.raw_path or b"%00" in request.query
+def _may_hold_nul(head: SignedRequest, body: bytes) -> bool:
+    return _ESCAPED_NUL in body or b"%00" in head.raw_path or b"%00" in head.query
 
 
 def _nuls(value: object, path: str) -> Iterator[Fault]:

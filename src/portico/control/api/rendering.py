@@ -26,6 +26,7 @@ from portico.model.errors import (
     NotFound,
     NotOffered,
     PorticoError,
+    QuotaExceeded,
     SealError,
     SignatureRefused,
     TooLarge,
@@ -51,6 +52,7 @@ _EXCEPTIONS: Final[Mapping[type[PorticoError], tuple[str, int]]] = {
     NotFound: ("ResourceNotFoundException", 404),
     NotOffered: ("NotOfferedException", 501),
     Conflict: ("ConflictException", 409),
+    QuotaExceeded: ("ServiceQuotaExceededException", 402),
     LimitExceeded: ("ThrottlingException", 429),
     Unavailable: ("InternalServerException", 503),
     PorticoError: ("InternalServerException", 500),
@@ -114,8 +116,9 @@ def _exception(error: PorticoError) -> tuple[str, int]:
 def _validation(error: PorticoError) -> dict[str, Any]:
     if not isinstance(error, InvalidInput | ConfigError):
         return {"reason": "CannotParse"}
+    reason = error.reason if isinstance(error, InvalidInput) else "FieldValidationFailed"
     listed = [{"name": fault.path, "message": fault.message} for fault in error.faults]
-    return {"message": _sentence(error.faults), "reason": "FieldValidationFailed", "fieldList": listed}
+    return {"message": _sentence(error.faults), "reason": reason, "fieldList": listed}
 
 
 def _sentence(faults: Sequence[Fault]) -> str:
