@@ -1,5 +1,10 @@
-"""The access keys in memory: whose signatures count, on every replica, from the next poll of the counters on."""
+"""The access keys in memory: whose signatures count, on every replica, from the next poll of the counters on.
 
+Verifying touches memory only. When a key was used last is noted there too and written now and then: whoever tidies up
+wants to know which keys nobody uses.
+"""
+
+import asyncio
 from collections.abc import Mapping
 from typing import Final
 
@@ -8,7 +13,7 @@ import structlog
 from portico.crypto.keyring import Keyring
 from portico.crypto.sigv4 import CredentialScope, signing_key
 from portico.model.access_key import AccessKey
-from portico.model.errors import SealError
+from portico.model.errors import PorticoError, SealError
 from portico.model.secret import Secret
 from portico.storage import access_keys
 from portico.storage.access_keys import AccessKeyRow
@@ -16,6 +21,7 @@ from portico.storage.engine import Database
 
 SCOPE: Final = "access-keys"  #: of the counter that says that one was changed
 SEALING_PURPOSE: Final = "access-key"
+NOTE_SECONDS: Final = 60.0  #: between two writings of when keys were used
 
 _log = structlog.stdlib.get_logger("portico.authorizer")
 
@@ -27,7 +33,34 @@ class AccessKeys:
         self._database = database
         self._keyring = keyring
         self._keys: Mapping[str, AccessKey] = {}
-        self._derived: dict[str, tuple[CredentialScope, bytes]] = {}
+        self._derived: dict[str, tuple[AccessKey, CredentialScope, bytes]] = {}
+        self._used: dict[str, int] = {}
+
+    async def run(self) -> None:
+        """Write every minute which keys were used, until cancelled."""
+        while True:
+            await asyncio.sleep(NOTE_SECONDS)
+            try:
+                await self.write_uses()
+            except PorticoError as error:
+                _log.warning("access_key_uses_not_written", error=error.code, detail=error.detail)
+
+    async def write_uses(self) -> None:
+        """Write which keys were used since the last time; on failure they are kept for the next.
+
+        Raises:
+            StorageUnavailable: the database cannot be reached.
+        """
+        used, self._used = self._used, {}
+        if not used:
+            return
+        try:
+            async with self._database.write(shared=True) as conn:
+                for key_id in sorted(used):  # in one order everywhere: replicas must not wait for each other in turn
+                    await access_keys.set_used(conn, key_id, used[key_id])
+        except PorticoError:
+            self._used = used | self._used
+            raise
 
     async def reload(self) -> None:
         """Read all of them again; on failure what was read before stays.
@@ -48,11 +81,15 @@ class AccessKeys:
     def signing_key(self, key: AccessKey, scope: CredentialScope) -> bytes:
         """Return what ``key`` signs with in a scope; the last one of each key is kept."""
         kept = self._derived.get(key.id)
-        if kept is not None and kept[0] == scope:
-            return kept[1]
+        if kept is not None and kept[0] is key and kept[1] == scope:
+            return kept[2]
         derived = signing_key(key.secret.reveal(), scope)
-        self._derived[key.id] = (scope, derived)
+        self._derived[key.id] = (key, scope, derived)
         return derived
+
+    def note_use(self, key: AccessKey, now: float) -> None:
+        """Remember that a key has just proven somebody."""
+        self._used[key.id] = int(now)
 
 
 def open_key(keyring: Keyring, row: AccessKeyRow) -> AccessKey | None:

@@ -77,21 +77,26 @@ class Unproven:
     request: SignedRequest
     unverified: UnverifiedSignature
     key: AccessKey
-    signing_key: bytes
+    keys: AccessKeys
+    now: float  #: when it was judged, in seconds since the epoch
 
     def prove(self, body: bytes) -> AccessKey:
         """Return the key that signed the request with this body.
 
         Raises:
             InvalidSignature: it was another secret or another request.
+            UnknownAccessKey: the key was changed while the body came.
         """
+        if self.keys.get(self.key.id) != self.key:
+            raise _unknown("the access key was changed or disabled while the request came")
         payload_hash = sha256(body).hexdigest()
         for declared in self.request.values(b"x-amz-content-sha256"):
             if not hmac.compare_digest(declared, payload_hash.encode()):
                 raise InvalidSignature("The header x-amz-content-sha256 is not the SHA-256 of the request's body.")
         claimed = self.unverified
         canonical = canonical_request(self.request, claimed.signed_headers, payload_hash)
-        expected = signature(self.signing_key, string_to_sign(claimed.timestamp, claimed.scope, canonical))
+        signing_key = self.keys.signing_key(self.key, claimed.scope)
+        expected = signature(signing_key, string_to_sign(claimed.timestamp, claimed.scope, canonical))
         if not hmac.compare_digest(expected, claimed.signature):
             raise InvalidSignature(
                 "The request signature we calculated does not match the signature you provided. "
@@ -99,6 +104,7 @@ class Unproven:
                 debug_hint=f"The request arrived for the host {_echo(b','.join(self.request.values(b'host')))}: a "
                 "reverse proxy on the way must pass on host, path and query unchanged.",
             )
+        self.keys.note_use(self.key, self.now)
         return self.key
 
 
@@ -127,15 +133,11 @@ class Signatures:
             raise _unknown("there is no such access key, or it is disabled: see `portico access-keys list`")
         if request.values(b"x-amz-security-token"):
             raise _unknown("session tokens do not exist here; unset AWS_SESSION_TOKEN")
+        now = self._clock()
         _check_scope(unverified, self._region)
-        _check_time(unverified, self._clock())
+        _check_time(unverified, now)
         _check_headers(unverified, request)
-        return Unproven(
-            request=request,
-            unverified=unverified,
-            key=key,
-            signing_key=self._keys.signing_key(key, unverified.scope),
-        )
+        return Unproven(request=request, unverified=unverified, key=key, keys=self._keys, now=now)
 
     def verify(self, request: SignedRequest, body: bytes) -> AccessKey:
         """Return the access key that signed a request; see :meth:`begin` and :meth:`Unproven.prove` for what fails."""

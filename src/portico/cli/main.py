@@ -22,6 +22,7 @@ _COMMANDS: Final = {
     "users": "portico.cli.users:users",
     "clients": "portico.cli.clients:clients",
     "grants": "portico.cli.grants:grants",
+    "access-keys": "portico.cli.access_keys:access_keys",
     "keyring": "portico.cli.keyring:keyring",
     "audit": "portico.cli.audit:audit",
     "login": "portico.cli.client.commands:login",
