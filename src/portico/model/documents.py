@@ -9,14 +9,18 @@ from typing import Annotated, Any, Final, cast
 
 import msgspec
 
+from portico.model.credential import ApiKeyUse, ClientCredentialsUse, CredentialUse
 from portico.model.gateway import (
     PROTOCOL_VERSIONS,
+    AuthenticateOnlyAuthorizer,
     Authorizer,
     ClaimRule,
     Gateway,
+    IamAuthorizer,
     JwtAuthorizer,
     NoAuthorizer,
 )
+from portico.model.secret import Secret
 from portico.model.target import EraSetting, EraTools, McpServer, Target, Tool
 
 DEFAULT_PAGE_SIZE: Final = 200  #: tools; AWS does not publish its own (AWS-unverified)
@@ -77,7 +81,7 @@ def parse_gateway(
     return Gateway(
         id=gateway_id,
         name=document["name"],
-        authorizer=_authorizer(document),
+        authorizer=_authorizer(document, gateway_id),
         supported_versions=tuple(v for v in PROTOCOL_VERSIONS if v in versions),
         instructions=mcp.get("instructions", ""),
         debug=document.get("exceptionLevel") == "DEBUG",
@@ -108,6 +112,7 @@ def parse_target(
         name=document["name"],
         gateway_id=gateway_id,
         kind=McpServer(endpoint=server["endpoint"]),
+        credential=parse_credential(document),
         era=own.era,
         connect_timeout=own.connect_timeout,
         call_timeout=own.call_timeout,
@@ -120,6 +125,45 @@ def parse_target(
         revision=revision,
         status=status,
         eras=load_eras(eras) if eras else (),
+    )
+
+
+def parse_credential(document: Mapping[str, Any]) -> CredentialUse | None:
+    """Return which credential a CreateGatewayTarget document asks for, None for none.
+
+    AWS does not publish what is meant where an API key's place is left out; here it is a bearer token's
+    (AWS-unverified), and a query parameter has no prefix unless one is given.
+    """
+    configurations: list[dict[str, Any]] = document.get("credentialProviderConfigurations") or []
+    if not configurations:
+        return None
+    kinds: dict[str, dict[str, Any]] = configurations[0].get("credentialProvider", {})
+    if configurations[0]["credentialProviderType"] == "API_KEY":
+        return _api_key(kinds["apiKeyCredentialProvider"])
+    oauth = kinds["oauthCredentialProvider"]
+    parameters: dict[str, str] = oauth.get("customParameters", {})
+    return ClientCredentialsUse(
+        provider=provider_name(oauth["providerArn"]),
+        scopes=tuple(oauth["scopes"]),
+        parameters=tuple((name, Secret(value)) for name, value in sorted(parameters.items())),
+    )
+
+
+def provider_name(arn: str) -> str:
+    """Return the name in the ARN of a credential provider, which is its last part."""
+    return arn.rpartition("/")[2]
+
+
+def _api_key(api_key: Mapping[str, Any]) -> ApiKeyUse:
+    in_query = api_key.get("credentialLocation") == "QUERY_PARAMETER"
+    name: str | None = api_key.get("credentialParameterName")
+    # Under a header of its own a key stands alone; only Authorization has a scheme before it.
+    usual = "Bearer" if name is None and not in_query else ""
+    return ApiKeyUse(
+        provider=provider_name(api_key["providerArn"]),
+        location="query" if in_query else "header",
+        parameter=name or ("api_key" if in_query else "Authorization"),
+        prefix=api_key.get("credentialPrefix", usual),
     )
 
 
@@ -155,10 +199,19 @@ def load_eras(text: bytes) -> tuple[EraTools, ...]:
     )
 
 
-def _authorizer(document: Mapping[str, Any]) -> Authorizer:
-    if document["authorizerType"] == "NONE":
-        return NoAuthorizer()
-    jwt: dict[str, Any] = document["authorizerConfiguration"]["customJWTAuthorizer"]
+def _authorizer(document: Mapping[str, Any], gateway_id: str) -> Authorizer:
+    match document["authorizerType"]:
+        case "NONE":
+            return NoAuthorizer()
+        case "AWS_IAM":
+            return IamAuthorizer(gateway_id=gateway_id)
+        case "AUTHENTICATE_ONLY":
+            return AuthenticateOnlyAuthorizer()
+        case _:
+            return _jwt_authorizer(document["authorizerConfiguration"]["customJWTAuthorizer"])
+
+
+def _jwt_authorizer(jwt: Mapping[str, Any]) -> JwtAuthorizer:
     scopes: list[str] = jwt.get("allowedScopes", [])
     mapping: dict[str, str] = jwt.get("advertisedScopeMapping", {})
     return JwtAuthorizer(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from portico.model.credential import CredentialUse
 from portico.model.gateway import Era
 
 EraSetting = Literal["auto", "legacy", "modern"]
@@ -42,6 +43,7 @@ class Target:
     name: str
     gateway_id: str
     kind: McpServer
+    credential: CredentialUse | None = None  #: what it is called with; None for nothing
     era: EraSetting = "auto"
     connect_timeout: float = 5.0  #: seconds
     call_timeout: float = 60.0  #: seconds for a whole call, streams included
