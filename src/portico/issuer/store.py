@@ -68,6 +68,11 @@ class Issuers:
         """Return an issuer, None when there is none of that name."""
         return self._issuers.get(name)
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of all."""
+        return frozenset(self._issuers)
+
     async def load_all(self) -> None:
         """Read every issuer.
 

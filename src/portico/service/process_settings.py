@@ -2,26 +2,32 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar, cast
 from urllib.parse import urlsplit
 
+from portico.control.quotas import DEFAULT_QUOTAS, MAX_QUOTA, Quotas
 from portico.control.relaxations import LOOPBACK_HOSTS
 from portico.model.errors import Fault
 
 Network = IPv4Network | IPv6Network
 LogFormat = Literal["json", "text"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+ApiPlace = Literal["public", "admin", "off"]  #: the address where the AgentCore API is served
 
+API_PLACES: Final[tuple[ApiPlace, ...]] = ("public", "admin", "off")
 DEFAULT_LISTEN: Final = "127.0.0.1:8080"
 DEFAULT_JOURNAL_MAX: Final = 1024**3  #: bytes
 MIN_JOURNAL_MAX: Final = 1024**2  #: bytes
+DEFAULT_REGION: Final = "us-east-1"
 DEFAULT_DRAIN_SECONDS: Final = 30.0
 MAX_DRAIN_SECONDS: Final = 900.0
 MAX_PORT: Final = 65_535
 MAX_WORKERS: Final = 64
+
+QUOTA_NAMES: Final = tuple(entry.name for entry in fields(Quotas))
 
 #: Every key, dotted as it nests in the file, and its environment variable.
 KEYS: Final[Mapping[str, str]] = {
@@ -40,11 +46,15 @@ KEYS: Final[Mapping[str, str]] = {
     "audit.journal_max": "PORTICO_AUDIT_JOURNAL_MAX",
     "default_gateway": "PORTICO_DEFAULT_GATEWAY",
     "drain_seconds": "PORTICO_DRAIN_SECONDS",
+    "api": "PORTICO_API",
+    "region": "PORTICO_REGION",
+    **{f"quotas.{name}": f"PORTICO_QUOTAS_{name.upper()}" for name in QUOTA_NAMES},
 }
 
 _GROUPS: Final = frozenset(key.partition(".")[0] for key in KEYS if "." in key)
 _UNITS: Final = {"": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _SIZE = re.compile(r"([0-9]{1,15}) ?(|KiB|MiB|GiB)\Z")
+_REGION = re.compile(r"[a-z]{2,}(-[a-z]+)*-[0-9]{1,2}\Z")
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\Z|\[[0-9a-f:.]+\]\Z")
 
 _C = TypeVar("_C", bound=str)
@@ -90,6 +100,9 @@ class ProcessSettings:
     journal_max: int  #: bytes of audit records that may wait for the database before calls are refused
     default_gateway: str  #: name; empty for none
     drain_seconds: float
+    api: ApiPlace
+    region: str  #: as it stands in ARNs and in signatures
+    quotas: Quotas
 
 
 def read_process_settings(
@@ -119,6 +132,9 @@ def read_process_settings(
         journal_max=keys.size("audit.journal_max", DEFAULT_JOURNAL_MAX, MIN_JOURNAL_MAX),
         default_gateway=keys.text("default_gateway", ""),
         drain_seconds=keys.seconds("drain_seconds", DEFAULT_DRAIN_SECONDS, MAX_DRAIN_SECONDS),
+        api=keys.api(),
+        region=keys.region(),
+        quotas=Quotas(**{name: keys.whole(f"quotas.{name}", 1, MAX_QUOTA, default) for name, default in _quotas()}),
     )
 
 
@@ -140,8 +156,15 @@ def environment_of(process: ProcessSettings) -> dict[str, str]:
         "audit.journal_max": str(process.journal_max),
         "default_gateway": process.default_gateway,
         "drain_seconds": str(process.drain_seconds),
+        "api": process.api,
+        "region": process.region,
+        **{f"quotas.{name}": str(quota) for name, quota in asdict(process.quotas).items()},
     }
     return {KEYS[key]: value for key, value in values.items()}
+
+
+def _quotas() -> list[tuple[str, int]]:
+    return list(asdict(DEFAULT_QUOTAS).items())
 
 
 def unknown_key_faults(
@@ -277,11 +300,24 @@ class _Keys:
             self._fault(key, f"must be a size of at least {least} bytes, for example 512MiB")
         return size
 
-    def whole(self, key: str, least: int, most: int) -> int:
-        """Judge a whole number; the least is its default."""
+    def api(self) -> ApiPlace:
+        """Judge where the AgentCore API is served."""
+        place: ApiPlace = self.choice("api", API_PLACES)
+        if place == "admin" and not self.text("admin_listen", ""):
+            self._fault("api", "needs an address to be served at; set admin_listen too")
+        return place
+
+    def region(self) -> str:
+        region = self.text("region", DEFAULT_REGION)
+        if not _REGION.match(region):
+            self._fault("region", "must have the form of a region, for example eu-central-1")
+        return region
+
+    def whole(self, key: str, least: int, most: int, default: int | None = None) -> int:
+        """Judge a whole number; the least is its default unless another is given."""
         value = self._value(key)
         if value is None:
-            return least
+            return least if default is None else default
         text = str(value)
         number = int(text) if text.isascii() and text.isdigit() and len(text) < len(str(most)) + 1 else -1
         if isinstance(value, bool) or not least <= number <= most:

@@ -17,10 +17,13 @@ from starlette.routing import Route, Router
 from portico.audit.journal import Journal
 from portico.audit.leftovers import ship_leftovers
 from portico.audit.shipper import Shipper
+from portico.authorizer import access_keys
+from portico.authorizer.access_keys import AccessKeys
 from portico.authorizer.authorizer import Authorizer
 from portico.authorizer.foreign_keys import ForeignKeys
 from portico.authorizer.keys import OwnKeys, TrustedKeys
 from portico.authorizer.revocations import Revocations
+from portico.authorizer.sigv4 import Signatures
 from portico.control import pruning, targets
 from portico.control.apply import Applier
 from portico.control.healing import Healer
@@ -42,6 +45,7 @@ from portico.net.egress import Egress
 from portico.net.fetch import Fetcher
 from portico.net.relay import Relay
 from portico.oauth.resource import WELL_KNOWN
+from portico.service.agentcore_api import AgentCoreApi
 from portico.service.app import App
 from portico.service.keyring_file import read_keyring
 from portico.service.preparation import prepared
@@ -114,7 +118,11 @@ async def open_service(settings: Settings, seat: Seat) -> AsyncGenerator[Service
         foreign_keys = ForeignKeys(fetcher, allows_private=trusted.allows_private)
         stack.push_async_callback(foreign_keys.aclose)
         revocations = Revocations(database)
-        authorizer = Authorizer(keys=TrustedKeys(own_keys, foreign_keys), revocations=revocations)
+        signing_keys = AccessKeys(database, keyring)
+        signatures = Signatures(signing_keys, region=process.region)
+        authorizer = Authorizer(
+            keys=TrustedKeys(own_keys, foreign_keys), revocations=revocations, signatures=signatures
+        )
 
         journal = Journal(seat.journal, writer=seat.name, max_bytes=seat.journal_max)
         stack.callback(journal.close)
@@ -150,12 +158,19 @@ async def open_service(settings: Settings, seat: Seat) -> AsyncGenerator[Service
                 "revocations": partial(_reload_revocations, revocations),
                 ended_sessions.SCOPE: partial(_reload_ended_sessions, others.session_ends, endpoint),
                 peers.SCOPE: others.peers.reload,
+                access_keys.SCOPE: partial(_reload_access_keys, signing_keys),
             },
         )
         await refresher.start()
-        for load in (snapshots.load_all, own_keys.reload, revocations.reload, issuers.load_all):
+        for load in (
+            snapshots.load_all,
+            own_keys.reload,
+            revocations.reload,
+            signing_keys.reload,
+            issuers.load_all,
+            partial(_reload_ended_sessions, others.session_ends, endpoint, frozenset[str]()),
+        ):
             await load()
-        await _reload_ended_sessions(others.session_ends, endpoint, frozenset())
         await others.peers.join()
         stack.push_async_callback(others.peers.leave)
 
@@ -173,11 +188,23 @@ async def open_service(settings: Settings, seat: Seat) -> AsyncGenerator[Service
             default_gateway=trusted.id_of(process.default_gateway),
         )
 
+        wake = partial(_wake, refresher, worker)
+
         async def apply(read: Settings) -> None:
             if applier is not None:
                 await applier.apply(read.declared)
-            refresher.wake()
-            worker.wake()
+            wake()
+
+        front = AgentCoreApi(
+            process=process,
+            database=database,
+            keyring=keyring,
+            egress=egress,
+            fetcher=fetcher,
+            signatures=signatures,
+            issuers=lambda: issuers.issuers.names,
+            changed=wake,
+        ).front(probes)
 
         # A worker follows the keyring alone: its supervisor applies the file, once.
         followed = settings if seat.alone else changed(settings, config_file=None)
@@ -188,11 +215,15 @@ async def open_service(settings: Settings, seat: Seat) -> AsyncGenerator[Service
             database=database,
             app=App(
                 data_plane=_data_plane(endpoint, metadata),
-                pages=_pages(issuers.routes(), metadata, probes),
+                pages=_pages(issuers.routes(), metadata, front if process.api == "public" else probes),
                 allowed_hosts=process.allowed_hosts,
                 trusted_proxies=process.trusted_proxies,
             ),
-            administration=_administration(others.endpoint, probes, Vitals(relay=relay, sessions=sessions)),
+            administration=_administration(
+                others.endpoint,
+                front if process.api == "admin" else probes,
+                Vitals(relay=relay, sessions=sessions),
+            ),
             watch=watch,
             state=state,
             background=(
@@ -201,6 +232,7 @@ async def open_service(settings: Settings, seat: Seat) -> AsyncGenerator[Service
                 healer.run,
                 shipper.run,
                 watch.run,
+                signing_keys.run,
                 others.peers.run,
                 partial(_sweep, sessions),
                 partial(_ship_leftovers, seat, database, keyring),
@@ -269,8 +301,8 @@ def _data_plane(endpoint: ASGIApp, metadata: ASGIApp) -> ASGIApp:
     return serve
 
 
-def _pages(issuer_routes: Sequence[Route], metadata: ASGIApp, probes: ASGIApp) -> ASGIApp:
-    """Everything that is not the data plane, behind a router; the probes answer 404 for what nobody knows."""
+def _pages(issuer_routes: Sequence[Route], metadata: ASGIApp, others: ASGIApp) -> ASGIApp:
+    """Everything that is not the data plane, behind a router; ``others`` takes what is not in it."""
     return Router(
         [
             *issuer_routes,
@@ -278,7 +310,7 @@ def _pages(issuer_routes: Sequence[Route], metadata: ASGIApp, probes: ASGIApp) -
             Route(WELL_KNOWN + "/{resource:path}", metadata),
         ],
         redirect_slashes=False,
-        default=probes,
+        default=others,
     )
 
 
@@ -290,6 +322,16 @@ async def _reload_issuers(issuers: IssuerApp, own_keys: OwnKeys, names: Abstract
 
 async def _reload_revocations(revocations: Revocations, _scopes: AbstractSet[str]) -> None:
     await revocations.reload()
+
+
+def _wake(refresher: Refresher, worker: JobWorker) -> None:
+    """Look now at what this process itself has changed."""
+    refresher.wake()
+    worker.wake()
+
+
+async def _reload_access_keys(keys: AccessKeys, _scopes: AbstractSet[str]) -> None:
+    await keys.reload()
 
 
 async def _reload_ended_sessions(ends: SessionEnds, endpoint: McpEndpoint, _scopes: AbstractSet[str]) -> None:

@@ -43,12 +43,15 @@ class Front:
         offered: Mapping[str, Operation],
         context: ContextFor,
         otherwise: ASGIApp,
+        changed: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """Take the powers; ``changed`` is called after every operation that has changed something."""
         self._access = access
         self._offered = offered
         self._context = context
         self._otherwise = otherwise
+        self._changed = changed
         self._clock = clock
         self._model: ServiceModel | None = None
         self._loading = asyncio.Lock()
@@ -98,6 +101,8 @@ class Front:
         allow(caller, operation.name, document)
         context = self._context(caller, request_id(scope), int(self._clock()))
         output = await perform(context, document)
+        if not operation.readonly:
+            self._changed()
         _log.info("api_request", request_id=context.request_id, operation=operation.name, caller=caller.name)
         return render_output(operation, output)
 

@@ -24,6 +24,7 @@ class ModelledOperation:
     method: str
     template: str  #: of the path, for example ``/gateways/{gatewayIdentifier}/``
     status: int  #: of a successful answer
+    readonly: bool  #: changes nothing
     input_shape: str
     output_shape: str
     shapes: Shapes = field(repr=False)  #: of its plane
@@ -103,6 +104,7 @@ def _operations(plane: str) -> Iterable[ModelledOperation]:
             method=http["method"],
             template=http["requestUri"],
             status=http["responseCode"],
+            readonly=operation.get("readonly", False),
             input_shape=operation["input"]["shape"],
             output_shape=operation["output"]["shape"],
             shapes=model["shapes"],
