@@ -4,13 +4,20 @@ from typing import Any, Final
 
 import yaml
 
-from portico.cli.demo.place import KEYRING_FILE, MACHINE_SECRET_FILE, PASSWORD_FILE, Place
+from portico.cli.demo.place import (
+    KEYRING_FILE,
+    MACHINE_SECRET_FILE,
+    PASSWORD_FILE,
+    SECRET_ACCESS_KEY_FILE,
+    Place,
+)
 from portico.cli.private_file import write_private
 
 ISSUER: Final = "main"
 GATEWAY: Final = "demo"
 USER: Final = "demo"
 MACHINE: Final = "demo-agent"
+ADMINISTRATOR: Final = "demo-admin"
 SCOPE: Final = "mcp/invoke"
 SESSION_SECONDS: Final = 3600
 
@@ -23,11 +30,11 @@ _HEADER: Final = """\
 
 def write_configuration(place: Place, public_url: str, endpoints: dict[str, str]) -> None:
     """Write the configuration for a gateway whose targets (by name) are at ``endpoints``."""
-    document = configuration(public_url, endpoints)
+    document = configuration(public_url, endpoints, access_key_id=place.access_key_id)
     write_private(place.config, _HEADER + yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
 
 
-def configuration(public_url: str, endpoints: dict[str, str]) -> dict[str, Any]:
+def configuration(public_url: str, endpoints: dict[str, str], *, access_key_id: str) -> dict[str, Any]:
     """Return the document; relative paths are relative to its file."""
     return {
         "listen": public_url.removeprefix("http://"),
@@ -44,6 +51,14 @@ def configuration(public_url: str, endpoints: dict[str, str]) -> dict[str, Any]:
                 "scopeDescriptions": {SCOPE: "Use the tools of the demo"},
                 "users": [{"name": USER, "displayName": "Demo", "passwordFile": PASSWORD_FILE}],
                 "clients": [{"name": MACHINE, "secretFile": MACHINE_SECRET_FILE, "scopes": [SCOPE]}],
+            }
+        ],
+        "accessKeys": [
+            {
+                "accessKeyId": access_key_id,
+                "name": ADMINISTRATOR,
+                "role": "administrator",
+                "secretFile": SECRET_ACCESS_KEY_FILE,
             }
         ],
         "gateways": [

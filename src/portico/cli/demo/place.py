@@ -5,12 +5,14 @@ import json
 import os
 import secrets
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from portico.cli.keyring import make_keyring_file
 from portico.cli.private_file import PRIVATE_DIRECTORY, write_private
+from portico.control.secrets import new_access_key_id, new_secret_access_key
 from portico.model.errors import Conflict, PorticoError
 from portico.model.secret import Secret
 
@@ -19,6 +21,8 @@ FACTS_FILE: Final = "demo.json"
 KEYRING_FILE: Final = "keyring"
 PASSWORD_FILE: Final = "user-password"  # noqa: S105  # a file's name
 MACHINE_SECRET_FILE: Final = "machine-secret"  # noqa: S105  # likewise
+ACCESS_KEY_FILE: Final = "access-key-id"
+SECRET_ACCESS_KEY_FILE: Final = "secret-access-key"  # noqa: S105  # likewise
 LOCK_FILE: Final = "demo.lock"
 PASSWORD_BYTES: Final = 12  #: of randomness
 MACHINE_SECRET_BYTES: Final = 32  #: likewise
@@ -31,6 +35,8 @@ class Place:
     directory: Path
     password: Secret
     machine_secret: Secret
+    access_key_id: str
+    secret_access_key: Secret
     lock: int
 
     @property
@@ -66,8 +72,10 @@ def open_place(directory: Path) -> Place:
             make_keyring_file(directory / KEYRING_FILE)
         return Place(
             directory=directory,
-            password=_kept(directory / PASSWORD_FILE, PASSWORD_BYTES),
-            machine_secret=_kept(directory / MACHINE_SECRET_FILE, MACHINE_SECRET_BYTES),
+            password=_kept(directory / PASSWORD_FILE, lambda: secrets.token_urlsafe(PASSWORD_BYTES)),
+            machine_secret=_kept(directory / MACHINE_SECRET_FILE, lambda: secrets.token_urlsafe(MACHINE_SECRET_BYTES)),
+            access_key_id=_kept(directory / ACCESS_KEY_FILE, new_access_key_id).reveal(),
+            secret_access_key=_kept(directory / SECRET_ACCESS_KEY_FILE, lambda: new_secret_access_key().reveal()),
             lock=lock,
         )
     except OSError as error:
@@ -110,7 +118,7 @@ def _lock(directory: Path) -> int:
     return lock
 
 
-def _kept(file: Path, size: int) -> Secret:
+def _kept(file: Path, make: Callable[[], str]) -> Secret:
     if not file.exists():
-        write_private(file, secrets.token_urlsafe(size))
+        write_private(file, make())
     return Secret(file.read_text().strip())

@@ -110,6 +110,12 @@ class _Demo:
                 "token_url": f"{issuer}/token",
                 "scope": SCOPE,
             },
+            "aws": {
+                "access_key_id": self.place.access_key_id,
+                "secret_access_key": self.place.secret_access_key.reveal(),
+                "region": running.settings.process.region,
+                "endpoint_url": running.public_url,
+            },
             "targets": [server.name for server in self.servers],
         }
 
