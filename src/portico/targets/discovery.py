@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from itertools import count
 
+from portico.model.credential import Credential
 from portico.model.errors import EgressDenied, UpstreamError, UpstreamStatus, UpstreamUnreachable
 from portico.model.gateway import LEGACY_VERSIONS, Era
 from portico.model.target import EraTools, Target, Tool
-from portico.net.relay import Relay
 from portico.protocol.client import (
     MODERN_VERSION,
     Headers,
@@ -27,6 +27,7 @@ from portico.protocol.client_handshakes import (
     read_result,
     supported_versions,
 )
+from portico.targets.credentialed import Credentialed, Sender
 from portico.targets.definitions import InvalidDefinition, read_definition
 from portico.targets.exchange import Route, answer_of, route_to
 from portico.targets.handshake import close_session, open_session
@@ -46,6 +47,7 @@ class Discovery:
     eras: tuple[EraTools, ...]
     reasons: tuple[str, ...]  #: what failed or was left out, and how to mend it; holds no address
     undecided: frozenset[Era] = frozenset()  #: eras that could not be judged: keep what was known of them
+    refused: bool = False  #: the target answered 401 to the credential
 
 
 class _NotSpoken(Exception):
@@ -59,11 +61,20 @@ class _Findings:
         self.eras: list[EraTools] = []
         self.reasons: list[str] = []
         self.undecided: set[Era] = set()
+        self.turned_away = 0  #: HTTP status by which the target refused the credential, or the lack of one
 
     def say(self, era: Era, sentence: str) -> None:
         if len(self.reasons) < MAX_REASONS:
             self.reasons.append(f"{_LABELS[era]}: {sentence}")
 
+
+_UNAUTHORIZED = 401
+_ABOUT_CREDENTIALS = (_UNAUTHORIZED, 403)
+_NO_CREDENTIAL = "The gateway calls the target with no credential; give it one (credentialProviderConfigurations)."
+_REFUSED_CREDENTIAL = (
+    "The target refuses the gateway's credential. Check that it is meant for this target: of a token its audience "
+    "(customParameters) and scopes, of an API key its value and where it stands."
+)
 
 _LABELS: dict[Era, str] = {
     "modern": f"protocol {MODERN_VERSION}",
@@ -71,15 +82,19 @@ _LABELS: dict[Era, str] = {
 }
 
 
-async def discover(target: Target, *, relay: Relay, seconds: float = DISCOVERY_SECONDS) -> Discovery:
+async def discover(
+    target: Target, credential: Credential | None = None, *, relay: Sender, seconds: float = DISCOVERY_SECONDS
+) -> Discovery:
     """Probe the eras that ``target.era`` allows and list the tools of each that is spoken.
 
-    Takes at most ``seconds``; leaves no session behind. Raises nothing of the upstream's making: what
-    failed is in the reasons.
+    Every request bears ``credential``. Takes at most ``seconds``; leaves no session behind. Raises nothing of the
+    upstream's making: what failed is in the reasons.
     """
     route = _probing(route_to(target))
     allowed: tuple[Era, ...] = ("modern", "legacy") if target.era == "auto" else (target.era,)
     found = _Findings()
+    if credential is not None:
+        relay = Credentialed(relay, credential)
     try:
         async with asyncio.timeout(seconds):
             for era in allowed:
@@ -90,7 +105,14 @@ async def discover(target: Target, *, relay: Relay, seconds: float = DISCOVERY_S
         known = {entry.era for entry in found.eras}
         found.undecided.update(era for era in allowed if era not in known)
         found.say(allowed[-1], f"the target did not finish within {seconds:.0f} seconds.")
-    return Discovery(eras=tuple(found.eras), reasons=tuple(found.reasons), undecided=frozenset(found.undecided))
+    if found.turned_away:
+        found.reasons.append(_NO_CREDENTIAL if credential is None else _REFUSED_CREDENTIAL)
+    return Discovery(
+        eras=tuple(found.eras),
+        reasons=tuple(found.reasons),
+        undecided=frozenset(found.undecided),
+        refused=found.turned_away == _UNAUTHORIZED and credential is not None,
+    )
 
 
 def _probing(route: Route) -> Route:
@@ -99,7 +121,7 @@ def _probing(route: Route) -> Route:
     return replace(route, timeouts=replace(given, first_byte=seconds, total=seconds))
 
 
-async def _try_era(era: Era, relay: Relay, route: Route, found: _Findings, *, hint: bool) -> bool:
+async def _try_era(era: Era, relay: Sender, route: Route, found: _Findings, *, hint: bool) -> bool:
     """Judge one era. Return False when it makes no sense to knock again for the next one."""
     probe = _modern if era == "modern" else _legacy
     try:
@@ -114,6 +136,8 @@ async def _try_era(era: Era, relay: Relay, route: Route, found: _Findings, *, hi
         other = OTHER[era]
         found.say(era, f"{error.public} If it speaks {other} only, set its era to {other}." if hint else error.public)
         found.undecided.add(era)
+        if isinstance(error, UpstreamStatus) and error.http_status in _ABOUT_CREDENTIALS:
+            found.turned_away = error.http_status
         return not (isinstance(error, UpstreamStatus) and error.http_status in IN_FRONT)
     return True
 
@@ -121,7 +145,7 @@ async def _try_era(era: Era, relay: Relay, route: Route, found: _Findings, *, hi
 Say = Callable[[str], None]
 
 
-async def _modern(relay: Relay, route: Route, say: Say) -> EraTools:
+async def _modern(relay: Sender, route: Route, say: Say) -> EraTools:
     headers = modern_headers("server/discover")
     try:
         message = await _ask(relay, route, headers, modern_request("server/discover", 1), 1)
@@ -154,7 +178,7 @@ async def _modern(relay: Relay, route: Route, say: Say) -> EraTools:
     )
 
 
-async def _legacy(relay: Relay, route: Route, say: Say) -> EraTools:
+async def _legacy(relay: Sender, route: Route, say: Say) -> EraTools:
     try:
         session = await open_session(relay, route, LEGACY_VERSIONS[-1])
     except UpstreamError as error:
@@ -183,7 +207,7 @@ def _verdict(era: Era, error: UpstreamError) -> Exception:
     return _NotSpoken(error.public) if denies(era, error) else error
 
 
-async def _ask(relay: Relay, route: Route, headers: Headers, body: bytes, number: int) -> Message:
+async def _ask(relay: Sender, route: Route, headers: Headers, body: bytes, number: int) -> Message:
     # Lists and probes change nothing, so that they may be sent twice over a connection that broke.
     response = await relay.send(
         route.peer, b"POST", route.path, headers, body, timeouts=route.timeouts, repeatable=True

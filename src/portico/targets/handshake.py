@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from portico.model.errors import UpstreamError, UpstreamInvalid
 from portico.model.gateway import LEGACY_VERSIONS
-from portico.net.relay import Relay, Timeouts
+from portico.net.relay import Timeouts
 from portico.protocol.client import INITIALIZED, Headers, initialize_request, legacy_headers
 from portico.protocol.client_answers import status_error
 from portico.protocol.client_handshakes import InitializeResult, read_result
+from portico.targets.credentialed import Sender
 from portico.targets.exchange import Linger, Route, answer_of
 
 #: Seconds for messages that a call need not wait for: cancelled, DELETE, refusals.
@@ -38,7 +39,7 @@ class LegacySession:
     has_tools: bool  #: the server declares tools
 
 
-async def open_session(relay: Relay, route: Route, version: str, linger: Linger | None = None) -> LegacySession:
+async def open_session(relay: Sender, route: Route, version: str, linger: Linger | None = None) -> LegacySession:
     """Initialize a session, proposing ``version``.
 
     A caller that must not lose a session which the server made already runs this in a task of its own.
@@ -82,7 +83,7 @@ def _agreed(result: InitializeResult, session_id: bytes | None) -> LegacySession
 
 
 async def post_aside(
-    relay: Relay, route: Route, session: LegacySession, body: bytes, *, timeouts: Timeouts | None = None
+    relay: Sender, route: Route, session: LegacySession, body: bytes, *, timeouts: Timeouts | None = None
 ) -> None:
     """POST a notification or a response, whose own answer has no content.
 
@@ -99,7 +100,7 @@ async def post_aside(
         await response.aclose()
 
 
-async def close_session(relay: Relay, route: Route, session: LegacySession) -> None:
+async def close_session(relay: Sender, route: Route, session: LegacySession) -> None:
     """End a session at its server. Errors are of no interest: 405 is allowed, and servers expire sessions."""
     if session.session_id is None:
         return
