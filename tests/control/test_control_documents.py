@@ -100,8 +100,7 @@ def test_no_fault_quotes_a_value(ground):
         ({"policyEngineConfiguration": {}}, "policyEngineConfiguration"),
         ({"domainOverride": {"default": "tools.example"}}, "domainOverride"),
         ({"clientToken": "x" * 40}, "clientToken"),
-        ({"authorizerType": "AWS_IAM"}, "authorizerType"),
-        ({"authorizerType": "AUTHENTICATE_ONLY"}, "authorizerType"),
+        ({"customTransformConfiguration": {"lambda": {}}}, "customTransformConfiguration"),
         ({"protocolConfiguration": {"mcp": {"searchType": "SEMANTIC"}}}, "protocolConfiguration.mcp.searchType"),
         (
             {"authorizerConfiguration": jwt(certificateConfigurations=[{"s3": {"uri": "s3://x"}}])},
@@ -138,8 +137,8 @@ def test_what_is_not_built_is_refused_by_name_and_only_once(judge, members, path
             "mcp.mcpServer.resourcePriority",
         ),
         (
-            {"mcp": {"mcpServer": {"endpoint": "https://a.example/mcp", "mcpToolSchema": {}}}},
-            "mcp.mcpServer.mcpToolSchema",
+            {"mcp": {"mcpServer": {"endpoint": "https://a.example/mcp", "mcpToolSchema": {"s3": {}}}}},
+            "mcp.mcpServer.mcpToolSchema.s3",
         ),
     ],
 )

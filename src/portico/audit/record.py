@@ -6,13 +6,14 @@ is :func:`genesis` of its writer, so that a chain cannot be passed off as anothe
 
 import hashlib
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
 from portico.model.call import Outcome
 
 MAX_RECORD_BYTES: Final = 8 * 1024  #: of an encoded record; longer texts in it are cut
+MAX_SIDE_BYTES: Final = 16 * 1024  #: of what a change record shows of before, and of after; whoever makes it sees to it
 MAX_TEXT_CHARS: Final = 512  #: what a text of a record is cut to then
 
 _ENCODER: Final = msgspec.json.Encoder()
@@ -46,7 +47,23 @@ class TornRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", t
     sha256: str  #: of these bytes, which lie beside the journal
 
 
-Record = CallRecord | TornRecord
+class ChangeRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="change"):
+    """What somebody changed through the control plane. Never holds a secret."""
+
+    time: float  #: seconds since the epoch
+    change: str  #: 32 hex digits; a change that is journaled twice is one
+    request_id: str
+    kind: Literal["api", "file", "command", "process"]  #: by what way it came
+    caller: str  #: the name of the access key, or of the file
+    access_key_id: str  #: empty for what came otherwise
+    operation: str  #: AWS's name
+    arn: str
+    gateway: str = ""  #: id, when it was about one
+    before: dict[str, Any] | None = None  #: the document, secrets masked; None: there was none
+    after: dict[str, Any] | None = None  #: likewise; None: there is none any more
+
+
+Record = CallRecord | TornRecord | ChangeRecord
 Searched = Literal["outcome", "gateway", "target", "tool", "user", "client"]
 
 
@@ -77,7 +94,7 @@ def encode_line(sequence: int, previous: str, record: Record) -> bytes:
         body = _ENCODER.encode(record)
     except UnicodeEncodeError:  # a lone surrogate out of someone's JSON
         body = _ENCODER.encode(_cut(record))
-    if len(body) > MAX_RECORD_BYTES:
+    if len(body) > MAX_RECORD_BYTES and not isinstance(record, ChangeRecord):
         body = _ENCODER.encode(_cut(record))
     return b'{"seq":%d,"prev":"%s",%s' % (sequence, previous.encode(), body[1:])
 
@@ -107,6 +124,8 @@ def _cut(record: Record) -> Record:
     return msgspec.structs.replace(record, **texts)
 
 
+CHANGED: Final = "changed"  #: the outcome under which changes stand in the column that is searched
+
 #: Fields of a call that are searched for; columns of the database bear the same names. With each, the characters that
 #: its column takes.
 SEARCHED: Final[Mapping[Searched, int | None]] = {
@@ -120,13 +139,28 @@ SEARCHED: Final[Mapping[Searched, int | None]] = {
 
 
 def searched(record: Record) -> dict[Searched, str]:
-    """Return what the columns hold that are searched; all empty for what is no call.
+    """Return what the columns hold that are searched; all empty for what is neither a call nor a change.
 
     PostgreSQL stores no NUL and nothing longer than its column. Tool names and subjects are what others chose: one such
     record must not stop the shipping of all.
     """
-    if not isinstance(record, CallRecord):
-        return dict.fromkeys(SEARCHED, "")
+    values = _values(record)
     return {
-        name: getattr(record, name).replace("\0", "\N{REPLACEMENT CHARACTER}")[:most] for name, most in SEARCHED.items()
+        name: values.get(name, "").replace("\0", "\N{REPLACEMENT CHARACTER}")[:most] for name, most in SEARCHED.items()
     }
+
+
+def _values(record: Record) -> dict[Searched, str]:
+    match record:
+        case CallRecord():
+            return {name: getattr(record, name) for name in SEARCHED}
+        case ChangeRecord():
+            return {
+                "outcome": CHANGED,
+                "gateway": record.gateway,
+                "tool": record.operation,
+                "user": record.caller,
+                "client": record.access_key_id,
+            }
+        case TornRecord():
+            return {}

@@ -17,8 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from portico.control.apply_access_keys import AccessKeyStep
 from portico.control.apply_directory import DirectoryStep, PasswordHashes
 from portico.control.apply_gateways import GatewayStep
-from portico.control.declarations import Declarations, UserDeclaration
+from portico.control.declarations import MANAGED_BY, Declarations, UserDeclaration
+from portico.control.quotas import DEFAULT_QUOTAS, Quotas
 from portico.control.secrets import Random
+from portico.control.transaction import DEFAULT_REGION, Transaction, of_file
 from portico.crypto.keyring import Keyring
 from portico.crypto.passwords import hash_password, verify_password
 from portico.model.errors import ConfigError, StorageUnavailable
@@ -36,11 +38,15 @@ class Applier:
         database: Database,
         keyring: Keyring,
         *,
+        region: str = DEFAULT_REGION,
+        quotas: Quotas = DEFAULT_QUOTAS,
         clock: Callable[[], float] = time.time,
         random: Random = os.urandom,
     ) -> None:
         self._database = database
         self._keyring = keyring
+        self._region = region
+        self._quotas = quotas
         self._clock = clock
         self._random = random
         self._checked: dict[tuple[str, str], tuple[UserDeclaration, str]] = {}
@@ -67,7 +73,7 @@ class Applier:
                 return False
             directory = DirectoryStep(conn, ground=declared.ground, hashes=hashes, now=now, random=self._random)
             await directory.run(declared.issuers, self._keyring)
-            gateways = GatewayStep(conn, now=now, random=self._random)
+            gateways = GatewayStep(self._transaction(conn, now))
             await gateways.run(declared.gateways)
             access_keys = AccessKeyStep(conn, self._keyring, now=now)
             await access_keys.run(declared.access_keys)
@@ -75,6 +81,9 @@ class Applier:
             if faults:
                 raise ConfigError(faults)  # rolls the transaction back
         return True
+
+    def _transaction(self, conn: AsyncConnection, now: int) -> Transaction:
+        return of_file(conn, MANAGED_BY, now=now, random=self._random, region=self._region, quotas=self._quotas)
 
     async def _stored_hashes(self, declared: Declarations) -> PasswordHashes:
         async with self._database.read() as conn:

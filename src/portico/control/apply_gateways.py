@@ -1,63 +1,63 @@
-"""The steps by which a file's gateways and targets reach storage, inside the transaction of ``apply``."""
+"""The steps by which a file's gateways and targets reach storage, inside the transaction of ``apply``.
+
+They are the steps of the AgentCore API: what a call would be refused, a file is refused too.
+"""
 
 from collections.abc import Iterable
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from portico.control import gateways as gateway_steps
 from portico.control import targets as target_steps
-from portico.control.declarations import MANAGED_BY, GatewayDeclaration
-from portico.control.secrets import Random
-from portico.model.errors import Conflict, Fault
+from portico.control.declarations import GatewayDeclaration
+from portico.control.transaction import Transaction
+from portico.model.errors import Conflict, Fault, InUse, InvalidInput, QuotaExceeded
 from portico.storage import gateways, targets
+from portico.storage.gateways import GatewayRow
 
 
 class GatewayStep:
-    """Writes gateways with their targets; ``faults`` holds the names that somebody else manages."""
+    """Writes gateways with their targets; ``faults`` holds what somebody else manages and what goes over a quota."""
 
-    def __init__(self, conn: AsyncConnection, *, now: int, random: Random) -> None:
-        self._conn = conn
-        self._now = now
-        self._random = random
+    def __init__(self, tx: Transaction) -> None:
+        self._tx = tx
         self.faults: list[Fault] = []
 
     async def run(self, declared: Iterable[GatewayDeclaration]) -> None:
         """Make, change and remove gateways until storage holds what is declared."""
-        names: set[str] = set()
-        for gateway in declared:
-            names.add(gateway.name)
+        wanted = tuple(declared)
+        names = {gateway.name for gateway in wanted}
+        for row in await gateways.list_all(self._tx.conn):
+            if row.managed_by == self._tx.managed_by and row.name not in names:
+                await self._remove(row)
+        for gateway in wanted:
             try:
-                row = await gateway_steps.put(
-                    self._conn,
-                    document=gateway.document,
-                    extension=gateway.extension,
-                    managed_by=MANAGED_BY,
-                    now=self._now,
-                    random=self._random,
-                )
-            except Conflict as error:
+                row = await gateway_steps.put(self._tx, document=gateway.document, extension=gateway.extension)
+            except (Conflict, QuotaExceeded) as error:
                 self.faults.append(Fault(path=f"{gateway.path}.name", message=error.public))
                 continue
             await self._targets(gateway, row.id)
-        for row in await gateways.list_all(self._conn):
-            if row.managed_by == MANAGED_BY and row.name not in names:
-                await gateway_steps.remove(self._conn, row.id)
 
     async def _targets(self, gateway: GatewayDeclaration, gateway_id: str) -> None:
+        await self._remove_targets(gateway_id, keep={target.name for target in gateway.targets})
         for target in gateway.targets:
             try:
                 await target_steps.put(
-                    self._conn,
-                    gateway_id=gateway_id,
-                    document=target.document,
-                    extension=target.extension,
-                    managed_by=MANAGED_BY,
-                    now=self._now,
-                    random=self._random,
+                    self._tx, gateway_id=gateway_id, document=target.document, extension=target.extension
                 )
-            except Conflict as error:
+            except (Conflict, QuotaExceeded) as error:
                 self.faults.append(Fault(path=f"{target.path}.name", message=error.public))
-        names = {target.name for target in gateway.targets}
-        for row in await targets.list_all(self._conn, gateway_id=gateway_id):
-            if row.managed_by == MANAGED_BY and row.name not in names:
-                await target_steps.remove(self._conn, row)
+            except InvalidInput as error:
+                found = (Fault(path=f"{target.path}.{fault.path}", message=fault.message) for fault in error.faults)
+                self.faults.extend(found)
+
+    async def _remove(self, row: GatewayRow) -> None:
+        """Remove a gateway that is no longer declared; what others attached to it they have to remove before."""
+        await self._remove_targets(row.id, keep=set())
+        try:
+            await gateway_steps.remove(self._tx, row)
+        except InUse as error:
+            self.faults.append(Fault(path="gateways", message=f"{error.faults[0].message} (the API manages them)"))
+
+    async def _remove_targets(self, gateway_id: str, *, keep: set[str]) -> None:
+        for row in await targets.list_all(self._tx.conn, gateway_id=gateway_id):
+            if row.managed_by == self._tx.managed_by and row.name not in keep:
+                await target_steps.remove(self._tx, row)

@@ -1,12 +1,14 @@
 """``gateways[]`` of a file: AWS's documents with ``x-portico`` and ``targets`` beside their members."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 from portico.control.declarations import Declarations, GatewayDeclaration, TargetDeclaration
 from portico.control.declared_access_keys import read_access_key
 from portico.control.declared_issuers import read_issuer
 from portico.control.documents import EXTENSION_KEY, gateway_faults, target_faults
+from portico.control.quotas import DEFAULT_QUOTAS, Quotas
 from portico.control.reader import Reader, ReadFile
 from portico.control.relaxations import Ground
 from portico.model.errors import Fault
@@ -14,7 +16,12 @@ from portico.net.egress import Egress
 
 
 def read_declarations(
-    document: Mapping[str, Any], *, public_url: str, egress: Egress, read_file: ReadFile
+    document: Mapping[str, Any],
+    *,
+    public_url: str,
+    egress: Egress,
+    read_file: ReadFile,
+    quotas: Quotas = DEFAULT_QUOTAS,
 ) -> tuple[Declarations, list[Fault]]:
     """Read ``issuers``, ``gateways`` and ``accessKeys`` of a file's document.
 
@@ -27,11 +34,9 @@ def read_declarations(
         lambda issuer: issuer.name,
     )
     ground = Ground(public_url=public_url, issuers=frozenset(issuer.name for issuer in issuers))
+    bounds = _Bounds(ground=ground, egress=egress, quotas=quotas)
     gateways = reader.unique(
-        [
-            _read_gateway(reader, entry, path, ground, egress)
-            for entry, path in reader.entries(document, "gateways", "")
-        ],
+        [_read_gateway(reader, entry, path, bounds) for entry, path in reader.entries(document, "gateways", "")],
         "name",
         lambda gateway: gateway.name,
     )
@@ -44,21 +49,35 @@ def read_declarations(
     return declared, reader.faults
 
 
-def _read_gateway(
-    reader: Reader, entry: Mapping[str, Any], path: str, ground: Ground, egress: Egress
-) -> GatewayDeclaration | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bounds:
+    """What documents are judged against."""
+
+    ground: Ground
+    egress: Egress
+    quotas: Quotas
+
+
+def _read_gateway(reader: Reader, entry: Mapping[str, Any], path: str, bounds: _Bounds) -> GatewayDeclaration | None:
     document, extension = _split(reader, entry, path, beside=frozenset({"targets"}))
-    reader.faults += gateway_faults(document, extension, ground=ground, path=path)
-    targets = [_read_target(reader, target, where, egress) for target, where in reader.entries(entry, "targets", path)]
+    reader.faults += gateway_faults(document, extension, ground=bounds.ground, path=path)
+    targets = [
+        _read_target(reader, target, where, bounds, gateway=document)
+        for target, where in reader.entries(entry, "targets", path)
+    ]
     declared = reader.unique(targets, "name", lambda target: target.name)
     if not isinstance(document.get("name"), str):
         return None
     return GatewayDeclaration(document=document, extension=extension, targets=declared, path=path)
 
 
-def _read_target(reader: Reader, entry: Mapping[str, Any], path: str, egress: Egress) -> TargetDeclaration | None:
+def _read_target(
+    reader: Reader, entry: Mapping[str, Any], path: str, bounds: _Bounds, *, gateway: Mapping[str, Any]
+) -> TargetDeclaration | None:
     document, extension = _split(reader, entry, path)
-    reader.faults += target_faults(document, extension, egress=egress, path=path)
+    reader.faults += target_faults(
+        document, extension, egress=bounds.egress, gateway=gateway, quotas=bounds.quotas, path=path
+    )
     ca_file: object = extension.get("caFile")
     if isinstance(ca_file, str) and ca_file:
         reader.file_text(ca_file, f"{path}.{EXTENSION_KEY}.caFile")

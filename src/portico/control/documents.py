@@ -12,8 +12,13 @@ from typing import Any, Final, cast
 from portico.control import not_built
 from portico.control.extensions import extension_faults
 from portico.control.not_built import lookup, outside
+from portico.control.outbound import outbound_faults
+from portico.control.propagation import metadata_faults, session_faults
+from portico.control.quotas import DEFAULT_QUOTAS, Quotas
 from portico.control.relaxations import RELAXED, Ground, may_be_plain_http, restricts_nobody, split_url
 from portico.control.shapes import check_shape, member_path
+from portico.control.tags import tag_faults
+from portico.control.tool_schemas import schema_faults
 from portico.model.documents import GatewayExtension, TargetExtension
 from portico.model.errors import EgressDenied, Fault
 from portico.model.gateway import PROTOCOL_VERSIONS
@@ -23,6 +28,7 @@ EXTENSION_KEY: Final = "x-portico"
 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]{0,30}://([a-z0-9.-]{1,253}|\[[0-9a-f:.]{2,45}\])(:[0-9]{1,5})?\Z")
 _JWT: Final = "authorizerConfiguration.customJWTAuthorizer"
+_WITHOUT_CONFIGURATION: Final = ("NONE", "AWS_IAM", "AUTHENTICATE_ONLY")
 _ENDPOINT: Final = "targetConfiguration.mcp.mcpServer.endpoint"
 
 
@@ -33,6 +39,9 @@ def gateway_faults(
     refused = not_built.gateway_faults(document, path)
     judged = check_shape("CreateGatewayRequest", document, path=path, relaxed=RELAXED)
     judged += _across_gateway(document, ground, path)
+    tags: object = document.get("tags")
+    if isinstance(tags, dict):
+        judged += tag_faults(cast("dict[str, object]", tags), member_path(path, "tags"))
     return [
         *refused,
         *outside(judged, refused),
@@ -42,18 +51,34 @@ def gateway_faults(
 
 
 def target_faults(
-    document: Mapping[str, Any], extension: Mapping[str, Any], *, egress: Egress, path: str = ""
+    document: Mapping[str, Any],
+    extension: Mapping[str, Any],
+    *,
+    egress: Egress,
+    gateway: Mapping[str, Any] | None = None,
+    quotas: Quotas = DEFAULT_QUOTAS,
+    path: str = "",
 ) -> list[Fault]:
-    """Return everything for which a CreateGatewayTarget document and its extension are refused."""
+    """Return everything for which a CreateGatewayTarget document and its extension are refused.
+
+    With the document of its ``gateway`` what does not fit that is refused too.
+    """
     refused = not_built.target_faults(document, path)
     judged = check_shape("CreateGatewayTargetRequest", document, path=path, relaxed=RELAXED)
     judged += _across_target(document, extension, egress, path)
+    own = [*schema_faults(document, quotas), *metadata_faults(document), *on_gateway_faults(document, gateway or {})]
+    judged += [Fault(path=member_path(path, fault.path), message=fault.message) for fault in own]
     return [
         *refused,
         *outside(judged, refused),
         *extension_faults(extension, TargetExtension, member_path(path, EXTENSION_KEY)),
         *_network_faults(extension, member_path(path, EXTENSION_KEY)),
     ]
+
+
+def on_gateway_faults(document: Mapping[str, Any], gateway: Mapping[str, Any]) -> list[Fault]:
+    """Return for what a target's document is refused under a gateway's; both are judged when either changes."""
+    return [*session_faults(document, gateway), *outbound_faults(document, gateway)]
 
 
 def _across_gateway(document: Mapping[str, Any], ground: Ground, path: str) -> Iterator[Fault]:
@@ -76,10 +101,10 @@ def _across_gateway(document: Mapping[str, Any], ground: Ground, path: str) -> I
 def _authorizer_faults(document: Mapping[str, Any], ground: Ground, path: str) -> Iterator[Fault]:
     kind = document.get("authorizerType")
     jwt = lookup(document, _JWT)
-    if kind == "NONE" and "authorizerConfiguration" in document:
+    if kind in _WITHOUT_CONFIGURATION and "authorizerConfiguration" in document:
         yield Fault(
             path=member_path(path, "authorizerConfiguration"),
-            message="has no effect with authorizerType NONE; leave one of the two out",
+            message=f"has no effect with authorizerType {kind}; leave it out, or use CUSTOM_JWT",
         )
     if kind != "CUSTOM_JWT":
         return

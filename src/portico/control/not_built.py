@@ -14,6 +14,7 @@ GATEWAY: Final[Mapping[str, str]] = {
     "kmsKeyArn": "keys in AWS KMS are not built yet; the keyring seals what has to be sealed",
     "interceptorConfigurations": "interceptors are not built yet",
     "policyEngineConfiguration": "policy engines are not built yet",
+    "customTransformConfiguration": "transformations are not built yet",
     "wafConfiguration": "is not built yet",
     "domainOverride": "own host names of gateways are not built yet",
     "protocolConfiguration.mcp.searchType": "semantic search is not built yet",
@@ -27,7 +28,6 @@ GATEWAY: Final[Mapping[str, str]] = {
 TARGET: Final[Mapping[str, str]] = {
     "clientToken": "belongs to API calls; a file is applied as often as you like",
     "gatewayIdentifier": "is given by the gateway that the target stands under",
-    "credentialProviderConfigurations": "outbound credentials are not built yet",
     "metadataConfiguration": "passing on headers and query parameters is not built yet",
     "privateEndpoint": "is not built yet; a private address needs x-portico.allowPrivateAddresses",
     "certificateConfigurations": "is not built yet; a private CA goes into x-portico.caFile",
@@ -38,16 +38,13 @@ TARGET: Final[Mapping[str, str]] = {
     "targetConfiguration.mcp.lambda": "Lambda targets are not built yet; only mcpServer is",
     "targetConfiguration.mcp.apiGateway": "API Gateway targets are not built yet; only mcpServer is",
     "targetConfiguration.mcp.connector": "connector targets are not built yet; only mcpServer is",
-    "targetConfiguration.mcp.mcpServer.mcpToolSchema": "tools are read from the server; is not built yet",
+    "targetConfiguration.mcp.mcpServer.mcpToolSchema.s3": "S3 is not read; give the text itself as inlinePayload",
     "targetConfiguration.mcp.mcpServer.resourcePriority": "resources are not built yet",
 }
 
 #: Values of members that are built for other values: path, value, sentence.
-GATEWAY_VALUES: Final = (
-    ("authorizerType", "AWS_IAM", "AWS_IAM is not built yet; use CUSTOM_JWT or NONE"),
-    ("authorizerType", "AUTHENTICATE_ONLY", "AUTHENTICATE_ONLY is not built yet; use CUSTOM_JWT or NONE"),
-)
-TARGET_VALUES: Final = (
+GATEWAY_VALUES: Final[tuple[tuple[str, str, str], ...]] = ()
+TARGET_VALUES: Final[tuple[tuple[str, str, str], ...]] = (
     (
         "targetConfiguration.mcp.mcpServer.listingMode",
         "DYNAMIC",

@@ -1,15 +1,23 @@
-"""Reading targets' tools: what a ``sync`` job finds becomes the target's status and tool tables."""
+"""Reading targets' tools: what a ``sync`` job finds becomes the target's status and tool tables.
+
+Of a target whose tools are stated in its document (``mcpToolSchema``) only the revisions that it speaks are taken from
+what is found: what is not stated cannot be called, whatever the server lists. One whose lists are asked for live
+(``listingMode`` DYNAMIC) is left alone.
+"""
 
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
 
 from portico.control.jobs import Again
+from portico.control.targets import is_dynamic, warnings_of
+from portico.control.tool_schemas import has_schema, stated_tools
 from portico.model.documents import dump_eras, load_eras, parse_target
 from portico.model.target import EraTools, Target
-from portico.storage import counters, targets
+from portico.storage import counters, jobs, targets
 from portico.storage.engine import Database
 from portico.storage.jobs import JobRow
 from portico.storage.targets import TargetRow
@@ -37,32 +45,62 @@ class Synchronizer:
         """Read one target's tools; its key is the target's id."""
         async with self._database.read() as conn:
             row = await targets.get(conn, job.key)
-        if row is None:
+        if row is None or is_dynamic(row.document):
             return None
         found = await self._discover(_target(row))
-        await self._store(row, found)
+        await self._store(job, row, _judged(row, found))
         if found.eras and not found.undecided:
             return Again(seconds=KNOWN_SECONDS)
         return Again(seconds=_pause(job.attempts), reason="; ".join(found.reasons))
 
-    async def _store(self, row: TargetRow, found: Discovery) -> None:
-        """Write what was found, unless the target has another revision by now: then another job follows."""
-        eras = _merged(found, row)
-        status = _status(found, row)
+    async def _store(self, job: JobRow, row: TargetRow, outcome: "_Outcome") -> None:
+        """Write what was found, unless the target changed or was asked for anew meanwhile: then another run follows."""
         async with self._database.write(shared=True) as conn:
+            if not await jobs.holds(conn, job):
+                return
             written = await targets.set_status(
                 conn,
                 row.id,
-                status,
-                found.reasons,
-                eras=dump_eras(eras) if found.eras else None,
-                synchronized_at=int(self._clock()) if found.eras else None,
+                outcome.status,
+                outcome.reasons,
+                eras=outcome.eras,
+                synchronized_at=int(self._clock()) if outcome.synchronized else None,
                 revision=row.revision,
             )
-            if written:
+            if written and (outcome.status != row.status or outcome.eras not in (None, row.eras)):
                 await counters.bump(conn, f"gateway/{row.gateway_id}")
-        tools = {entry.era: len(entry.tools) for entry in eras}
-        _log.info("target_synchronized", target=row.name, status=status, tools=tools, reasons=found.reasons)
+        _log.info("target_synchronized", target=row.name, status=outcome.status, reasons=outcome.reasons)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outcome:
+    """What a synchronization makes of a target."""
+
+    status: str
+    reasons: tuple[str, ...]
+    eras: bytes | None  #: None: what is stored stays
+    synchronized: bool
+
+
+def _judged(row: TargetRow, found: Discovery) -> _Outcome:
+    if has_schema(row.document):
+        return _Outcome(
+            status=row.status, reasons=row.status_reasons, eras=_stated_in(row, found.eras), synchronized=False
+        )
+    return _Outcome(
+        status=_status(found, row),
+        reasons=(*warnings_of(row.document), *found.reasons),
+        eras=dump_eras(_merged(found, row)) if found.eras else None,
+        synchronized=bool(found.eras),
+    )
+
+
+def _stated_in(row: TargetRow, spoken: tuple[EraTools, ...]) -> bytes | None:
+    """Return the stated tools in the eras that the server was found to speak."""
+    if not spoken:
+        return None
+    tools = stated_tools(row.document)
+    return dump_eras(tuple(EraTools(era=entry.era, version=entry.version, tools=tools) for entry in spoken))
 
 
 def _target(row: TargetRow) -> Target:
@@ -84,10 +122,16 @@ def _merged(found: Discovery, row: TargetRow) -> tuple[EraTools, ...]:
 
 
 def _status(found: Discovery, row: TargetRow) -> str:
-    """Return AWS's status; SYNCHRONIZE_UNSUCCESSFUL says that the last good tools still serve."""
+    """Return AWS's status: which operation failed, where one did. The last good tools serve in any case."""
     if found.eras:
         return "READY"
-    return "SYNCHRONIZE_UNSUCCESSFUL" if row.eras else "FAILED"
+    match row.status:
+        case "UPDATING" | "UPDATE_UNSUCCESSFUL":
+            return "UPDATE_UNSUCCESSFUL"
+        case "CREATING" | "FAILED":
+            return "FAILED"
+        case _:
+            return "SYNCHRONIZE_UNSUCCESSFUL"
 
 
 def _pause(attempts: int) -> float:

@@ -5,7 +5,7 @@ from dataclasses import replace as changed
 from typing import Any
 
 from sqlalchemy import delete as delete_from
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from portico.model.errors import Conflict
@@ -53,6 +53,17 @@ async def by_name(conn: AsyncConnection, name: str, *, account: str = DEFAULT_AC
 async def list_all(conn: AsyncConnection) -> list[GatewayRow]:
     """Return every gateway, by name."""
     return await fetch_all(conn, select(gateways).order_by(gateways.c.name, gateways.c.id), GatewayRow)
+
+
+async def page(conn: AsyncConnection, *, after: str, limit: int, account: str = DEFAULT_ACCOUNT) -> list[GatewayRow]:
+    """Return up to ``limit`` gateways whose names follow ``after``, by name."""
+    statement = select(gateways).where(gateways.c.account == account, gateways.c.name > after)
+    return await fetch_all(conn, statement.order_by(gateways.c.name).limit(limit), GatewayRow)
+
+
+async def count(conn: AsyncConnection, *, account: str = DEFAULT_ACCOUNT) -> int:
+    """Return how many gateways there are."""
+    return (await conn.execute(select(func.count()).where(gateways.c.account == account))).scalar_one()
 
 
 async def replace(conn: AsyncConnection, row: GatewayRow, *, expected_revision: int) -> GatewayRow:

@@ -3,7 +3,7 @@
 ``counters`` is how replicas learn of changes: whoever changes something bumps the counter of its scope in the
 same transaction, readers compare all counters in one statement (design 3.2). Scopes: ``gateway/<id>``,
 ``issuer/<name>`` (settings, keys), ``revocations``, ``sessions`` (legacy sessions that ended before their time),
-``replicas``, ``providers`` (credential providers and workload identities) and ``access-keys``.
+``replicas``, ``providers`` (credential providers) and ``access-keys``.
 """
 
 from typing import Final

@@ -6,7 +6,7 @@ from dataclasses import replace as changed
 from typing import Any
 
 from sqlalchemy import delete as delete_from
-from sqlalchemy import select, update
+from sqlalchemy import func, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from portico.model.errors import Conflict
@@ -32,6 +32,10 @@ class TargetRow:
     created_at: int
     updated_at: int
     account: str = DEFAULT_ACCOUNT
+
+
+#: Every column but the tools, which may be megabytes.
+_WITHOUT_TOOLS = tuple(null().label("eras") if column.name == "eras" else column for column in targets.c)
 
 
 async def add(conn: AsyncConnection, row: TargetRow) -> None:
@@ -61,6 +65,28 @@ async def list_all(conn: AsyncConnection, *, gateway_id: str | None = None) -> l
     if gateway_id is not None:
         statement = statement.where(targets.c.gateway_id == gateway_id)
     return await fetch_all(conn, statement, TargetRow)
+
+
+async def ids(conn: AsyncConnection) -> list[str]:
+    """Return the id of every target."""
+    return list((await conn.execute(select(targets.c.id).order_by(targets.c.id))).scalars())
+
+
+async def documents_of(conn: AsyncConnection, gateway_id: str) -> list[TargetRow]:
+    """Return every target of a gateway, by name; without their tools."""
+    statement = select(*_WITHOUT_TOOLS).where(targets.c.gateway_id == gateway_id)
+    return await fetch_all(conn, statement.order_by(targets.c.name), TargetRow)
+
+
+async def page(conn: AsyncConnection, gateway_id: str, *, after: str, limit: int) -> list[TargetRow]:
+    """Return up to ``limit`` targets of a gateway whose names follow ``after``, by name; without their tools."""
+    statement = select(*_WITHOUT_TOOLS).where(targets.c.gateway_id == gateway_id, targets.c.name > after)
+    return await fetch_all(conn, statement.order_by(targets.c.name).limit(limit), TargetRow)
+
+
+async def count(conn: AsyncConnection, gateway_id: str) -> int:
+    """Return how many targets a gateway has."""
+    return (await conn.execute(select(func.count()).where(targets.c.gateway_id == gateway_id))).scalar_one()
 
 
 async def replace(conn: AsyncConnection, row: TargetRow, *, expected_revision: int) -> TargetRow:

@@ -1,7 +1,7 @@
 """What every operation of the AgentCore API is handed beside its input."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -49,6 +49,8 @@ class OperationContext:
     random: Random
     fetcher: Fetcher | None  #: for discovery documents; None where nothing may be fetched
     changes: Changes
+    #: ``x-portico`` of targets that are made through the API, which has no place to say it; a setting.
+    target_extension: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 #: An operation. The input was checked against the service model and holds its member names; so does the output, with

@@ -37,6 +37,7 @@ def upgrade():
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("account", "name", name=op.f("pk_workload_identities")),
     )
+    _give_identities()
     op.create_table(
         "access_keys",
         sa.Column("account", sa.String(length=12), nullable=False),
@@ -69,6 +70,30 @@ def upgrade():
         sa.PrimaryKeyConstraint("id", name=op.f("pk_changes")),
     )
     op.create_index(op.f("ix_changes_time"), "changes", ["time"])
+
+
+def _give_identities():
+    """Give every gateway that is there the workload identity that is made with each from now on."""
+    gateways = sa.table(
+        "gateways",
+        *(sa.column(name) for name in ("account", "id", "managed_by", "created_at")),
+    )
+    names = ("account", "name", "owner", "managed_by", "created_at", "updated_at")
+    identities = sa.table("workload_identities", *(sa.column(name) for name in names), sa.column("document", sa.JSON()))
+    rows = [
+        {
+            "account": row.account,
+            "name": row.id,
+            "document": {"name": row.id},
+            "owner": row.id,
+            "managed_by": row.managed_by,
+            "created_at": row.created_at,
+            "updated_at": row.created_at,
+        }
+        for row in op.get_bind().execute(sa.select(gateways))
+    ]
+    if rows:
+        op.bulk_insert(identities, rows)
 
 
 def _create_tokens():
