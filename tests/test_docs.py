@@ -13,9 +13,10 @@ import yaml
 from click.testing import CliRunner
 
 from portico.cli.main import root, run
-from portico.control import declared_issuers, not_built
+from portico.control import declared_access_keys, declared_issuers, not_built
 from portico.control.relaxations import RELAXATIONS
 from portico.model import errors
+from portico.model.access_key import ROLES
 from portico.model.documents import GatewayExtension, TargetExtension
 from portico.oauth.issuer_settings import IssuerSettings
 from portico.protocol import errors as rpc
@@ -129,12 +130,13 @@ def test_the_json_members_that_are_promised_are_those_of_the_values():
     text = page("cli.md")
     from portico.audit.record import CallRecord
     from portico.audit.verify import AuditFault, WriterReport
+    from portico.control.access_keys import AccessKeySummary
     from portico.control.clients import ClientSummary
     from portico.control.grants import GrantSummary
     from portico.control.signing_keys import KeySummary
     from portico.control.users import UserSummary
 
-    for kind in (UserSummary, ClientSummary, GrantSummary, KeySummary, WriterReport, AuditFault):
+    for kind in (UserSummary, ClientSummary, GrantSummary, AccessKeySummary, KeySummary, WriterReport, AuditFault):
         assert [name for name in kind.__dataclass_fields__ if f"`{name}`" not in text and f"{name}[]" not in text] == []
     assert [name for name in CallRecord.__struct_fields__ if f"`{name}`" not in text] == []
 
@@ -156,6 +158,12 @@ def test_every_member_of_our_own_documents_has_its_row_with_its_default(kind):
             assert f"`{field.default:g}`" == default or f"`{field.default}`" in default
         elif isinstance(field.default, bool):
             assert default == f"`{str(field.default).lower()}`"
+
+
+def test_every_member_of_access_keys_and_every_role_has_its_row():
+    text = page("configuration.md")
+    for named in (*declared_access_keys.KNOWN, "gateways", *ROLES):
+        assert re.search(rf"^\| (`\w+`, )*`{named}`", text, flags=re.MULTILINE), named
 
 
 def test_every_member_of_users_and_clients_is_named():
@@ -192,6 +200,7 @@ def test_the_example_file_shows_every_setting_there_is():
     for kind in (GatewayExtension, TargetExtension, IssuerSettings):
         wanted |= {field.encode_name for field in msgspec.structs.fields(kind)}
     wanted |= {"users", "clients", "gateways", "targets", "issuers", "supportedVersions", "customClaims"}
+    wanted |= {"accessKeys", "gateways", *declared_access_keys.KNOWN}
     assert wanted - shown == set()
 
 
@@ -200,6 +209,7 @@ def check(directory, text, **variables):
     (directory / "secrets").mkdir()
     (directory / "secrets" / "ada").write_text("correct horse battery\n")
     (directory / "secrets" / "nightly-agent").write_text(MACHINE_SECRET)
+    (directory / "secrets" / "ci").write_text(MACHINE_SECRET)
     (directory / "ca.pem").write_text("")
     file = directory / "portico.yaml"
     moved = text.replace("/var/lib/portico", str(directory))

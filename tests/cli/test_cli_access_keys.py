@@ -42,7 +42,7 @@ def test_the_list_says_who_may_what(place):
     assert place.succeed("access-keys", "list") == "No access keys.\n"
     place.succeed("access-keys", "add", "ada", "--role", "operator")
     header, line = place.succeed("access-keys", "list").splitlines()
-    assert header.split() == [*"ACCESS KEY ID NAME ROLE GATEWAYS STATE CREATED LAST USED".split()]
+    assert header.split() == [*["ACCESS", "KEY", "ID", "NAME", "ROLE", "GATEWAYS", "STATE", "CREATED", "LAST", "USED"]]
     assert line.split()[1:5] == ["ada", "operator", "-", "active"]
 
 
