@@ -43,7 +43,7 @@ def test_both_ways_to_start_it_are_the_same_program():
 def test_help_lists_every_command_with_a_line():
     done = portico("-h")
     assert done.returncode == 0
-    listed = dict(re.findall(r"^  (\w+) {2,}(\S.*)$", done.stdout, flags=re.MULTILINE))
+    listed = dict(re.findall(r"^  (\w[\w-]*) {2,}(\S.*)$", done.stdout, flags=re.MULTILINE))
     visible = {
         name
         for name, command in ((n, root.get_command(None, n)) for n in root.list_commands(None))

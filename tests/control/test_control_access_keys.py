@@ -5,7 +5,6 @@ import os
 import pytest
 from house import gateway, issuer
 
-from conftest import declare
 from portico.authorizer.access_keys import AccessKeys
 from portico.control import access_keys as use_cases
 from portico.control.access_keys import check_id, check_name, check_role, check_secret
@@ -198,11 +197,19 @@ async def test_a_key_whose_gateway_was_deleted_does_not_reach_all_others(databas
     assert not key.reaches("other-0123456789")
 
 
+def declare(*entries):
+    declared, found = read_declarations(
+        {"accessKeys": list(entries)}, public_url="https://portico.example", egress=Egress(), read_file=open
+    )
+    assert found == []
+    return declared
+
+
 async def test_secrets_are_sealed_anew_under_the_newest_key_so_that_the_old_one_can_go(database, clock):
     old, new = os.urandom(32), os.urandom(32)
     mine = await add(database, Keyring({"k1": old}))
     both = Keyring({"k2": new, "k1": old})
-    await Applier(database, both, clock=clock).apply(declare({"accessKeys": [DECLARED]}))
+    await Applier(database, both, clock=clock).apply(declare(DECLARED))
     keys = await in_memory(database, Keyring({"k2": new}))
     assert keys.get(mine.key.access_key_id).secret == mine.secret
     assert keys.get(DECLARED["accessKeyId"]).secret.reveal() == SECRET
@@ -211,7 +218,7 @@ async def test_secrets_are_sealed_anew_under_the_newest_key_so_that_the_old_one_
 async def test_a_declared_key_heals_after_its_sealing_key_was_lost(database, clock):
     for kid in ("k1", "k2"):
         keyring = Keyring({kid: os.urandom(32)})
-        await Applier(database, keyring, clock=clock).apply(declare({"accessKeys": [DECLARED]}))
+        await Applier(database, keyring, clock=clock).apply(declare(DECLARED))
         assert (await in_memory(database, keyring)).get(DECLARED["accessKeyId"]).secret.reveal() == SECRET
 
 
