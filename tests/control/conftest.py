@@ -1,7 +1,10 @@
+import asyncio
 import os
+import shutil
 
 import pytest
 
+from control.agentcore import Api
 from portico.control.apply import Applier
 from portico.control.declared_gateways import read_declarations
 from portico.control.relaxations import Ground
@@ -17,6 +20,24 @@ PUBLIC_URL = "https://portico.example"
 async def database(database_url):
     await migrate(database_url)
     opened = await Database.open(database_url)
+    yield opened
+    await opened.aclose()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory):
+    """A migrated file, made once."""
+    file = tmp_path_factory.mktemp("template") / "portico.db"
+    asyncio.run(migrate(f"sqlite:///{file}"))
+    return file
+
+
+@pytest.fixture
+async def sqlite_database(sqlite_template, tmp_path):
+    """A database for what does not depend on its kind."""
+    file = tmp_path / "portico.db"
+    shutil.copy(sqlite_template, file)
+    opened = await Database.open(f"sqlite:///{file}")
     yield opened
     await opened.aclose()
 
@@ -70,3 +91,20 @@ def applied(database, keyring, clock):
         await applier.apply(declare(document))
 
     return apply
+
+
+@pytest.fixture
+def api(database, keyring, clock):
+    """The operations of the AgentCore API."""
+    return Api(database, keyring, clock)
+
+
+@pytest.fixture
+def read(database):
+    """Call a function of a storage module in a transaction of its own."""
+
+    async def read(function, *args, **kwargs):
+        async with database.read() as conn:
+            return await function(conn, *args, **kwargs)
+
+    return read
