@@ -62,8 +62,9 @@ async def page(
 
 
 async def count(conn: AsyncConnection, *, account: str = DEFAULT_ACCOUNT) -> int:
-    """Return how many workload identities there are."""
-    statement = select(func.count()).where(workload_identities.c.account == account)
+    """Return how many workload identities there are, those of gateways not counted."""
+    columns = workload_identities.c
+    statement = select(func.count()).where(columns.account == account, columns.owner == "")
     return (await conn.execute(statement)).scalar_one()
 
 
