@@ -1,15 +1,22 @@
 import asyncio
+from dataclasses import replace
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect
 
 from portico.model.errors import ConfigError
-from portico.storage import counters
+from portico.storage import counters, gateways, workload_identities
 from portico.storage.engine import Database
-from portico.storage.migrate import is_current, migrate
+from portico.storage.gateways import GatewayRow
+from portico.storage.migrate import config, is_current, migrate
 from portico.storage.schema import metadata
+
+GATEWAY = GatewayRow(
+    id="tools-abcdefghij", name="tools", document={}, extension={}, status="READY", created_at=1, updated_at=1
+)
 
 
 async def test_the_migrations_make_exactly_the_schema(database):
@@ -66,3 +73,18 @@ async def test_a_failed_migration_leaves_no_half_of_it(url, monkeypatch):
     async with database.read() as conn:
         assert await conn.run_sync(lambda sync: inspect(sync).get_table_names()) == []
     await database.aclose()
+
+
+async def test_gateways_that_were_there_before_get_their_workload_identities(url):
+    database = await Database.open_to_migrate(url)
+    async with database.write() as conn:
+        await conn.run_sync(lambda connection: command.upgrade(config(connection), "0002"))
+        await gateways.add(conn, replace(GATEWAY, managed_by="portico.yaml"))
+    await database.aclose()
+    await migrate(url)
+    database = await Database.open(url)
+    async with database.read() as conn:
+        [identity] = await workload_identities.list_all(conn)
+    await database.aclose()
+    assert (identity.name, identity.owner, identity.managed_by) == (GATEWAY.id, GATEWAY.id, "portico.yaml")
+    assert identity.document == {"name": GATEWAY.id}

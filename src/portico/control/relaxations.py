@@ -42,6 +42,21 @@ RELAXATIONS: Final = (
         setting="x-portico.allowPrivateAddresses of the target",
     ),
     Relaxation(
+        constraint="TaggableResourcesArn:pattern",
+        rule="ARNs of OAuth2 credential providers are accepted, whose kind has a digit; unknown kinds are refused still",
+        setting="",
+    ),
+    Relaxation(
+        constraint="CredentialProviderArnType:pattern",
+        rule="answers name the service `bedrock-agentcore`, as AWS's guide does and gateways want it, not `acps`",
+        setting="",
+    ),
+    Relaxation(
+        constraint="ApiKeyCredentialProviderArnType:pattern",
+        rule="likewise",
+        setting="",
+    ),
+    Relaxation(
         constraint="guide: one of allowedAudience, allowedClients, allowedScopes, customClaims is required",
         rule="all four may be left out when the issuer is Portico's own: its tokens must name the gateway in `aud`",
         setting="discoveryUrl of one of our issuers",

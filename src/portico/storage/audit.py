@@ -56,6 +56,10 @@ class Filters:
     outcome: str = ""
 
 
+#: Outcomes of what is no call: lines about the journal itself have none, changes have their own.
+_NO_CALLS = frozenset({"", "changed"})
+
+
 async def append_records(conn: AsyncConnection, rows: Sequence[AuditRecordRow]) -> None:
     """Insert a batch, past SQLAlchemy's processing of parameters: that would cost more than the insertion.
 
@@ -69,9 +73,9 @@ async def append_records(conn: AsyncConnection, rows: Sequence[AuditRecordRow]) 
 
 
 async def list_records(conn: AsyncConnection, filters: Filters, *, limit: int) -> list[AuditRecordRow]:
-    """Return the newest records that match, newest first."""
+    """Return the newest records that match, newest first: calls, unless another outcome is asked for by name."""
     columns = audit_records.c
-    statement = select(audit_records).where(columns.outcome != "")  # lines about the journal itself have none
+    statement = select(audit_records).where(columns.outcome.not_in(_NO_CALLS - {filters.outcome}))
     statement = statement.order_by(columns.time.desc(), columns.writer, columns.sequence.desc())
     if filters.since is not None:
         statement = statement.where(columns.time >= filters.since)

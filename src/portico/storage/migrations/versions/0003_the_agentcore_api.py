@@ -76,10 +76,21 @@ def _give_identities():
     """Give every gateway that is there the workload identity that is made with each from now on."""
     gateways = sa.table(
         "gateways",
-        *(sa.column(name) for name in ("account", "id", "managed_by", "created_at")),
+        sa.column("account", sa.String()),
+        sa.column("id", sa.String()),
+        sa.column("managed_by", sa.String()),
+        sa.column("created_at", sa.BigInteger()),
     )
-    names = ("account", "name", "owner", "managed_by", "created_at", "updated_at")
-    identities = sa.table("workload_identities", *(sa.column(name) for name in names), sa.column("document", sa.JSON()))
+    identities = sa.table(
+        "workload_identities",
+        sa.column("account", sa.String()),
+        sa.column("name", sa.String()),
+        sa.column("document", sa.JSON()),
+        sa.column("owner", sa.String()),
+        sa.column("managed_by", sa.String()),
+        sa.column("created_at", sa.BigInteger()),
+        sa.column("updated_at", sa.BigInteger()),
+    )
     rows = [
         {
             "account": row.account,
