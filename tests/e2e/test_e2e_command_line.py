@@ -5,8 +5,10 @@ import os
 import re
 import stat
 import subprocess
+import sys
 import textwrap
 import time
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -243,3 +245,19 @@ def test_the_lines_that_the_demo_prints_for_curl_run_as_they_stand(demo):
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert "42" in json.dumps(json.loads(done.stdout)["result"])
+
+
+def test_the_lines_that_the_demo_prints_for_the_aws_cli_run_as_they_stand(demo):
+    printed = announcement(demo.facts, facts_file="demo.json")
+    script = textwrap.dedent(printed.split("with boto3 or the aws CLI:\n\n")[1].split("\n\n")[0])
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", script],
+        env=os.environ | {"PATH": path, "AWS_EC2_METADATA_DISABLED": "true", "AWS_PAGER": ""},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [item["gatewayId"] for item in json.loads(done.stdout)["items"]] == [demo.facts["gateway_id"]]

@@ -7,6 +7,7 @@ import socket
 import stat
 import subprocess
 
+import boto3
 import psutil
 import pytest
 from demo_process import portico, start_demo, stop
@@ -22,13 +23,32 @@ def test_demo_json_holds_what_a_program_needs_and_is_private(tmp_path):
     demo = start_demo(tmp_path / "data")
     try:
         facts = demo.facts
-        assert list(facts) == ["public_url", "gateway_id", "mcp_url", "issuer", "user", "machine", "targets"]
+        assert list(facts) == ["public_url", "gateway_id", "mcp_url", "issuer", "user", "machine", "aws", "targets"]
         assert list(facts["user"]) == ["name", "password"]
         assert list(facts["machine"]) == ["client_id", "client_secret", "token_url", "scope"]
+        assert list(facts["aws"]) == ["access_key_id", "secret_access_key", "region", "endpoint_url"]
         assert facts["targets"] == ["calculator", "everything"]
         assert facts["mcp_url"] == f"{facts['public_url']}/g/{facts['gateway_id']}/mcp"
         for file in demo.data_dir.iterdir():
             assert stat.S_IMODE(file.stat().st_mode) & 0o077 == 0, f"{file} is not private"
+    finally:
+        stop(demo)
+
+
+def test_demo_json_holds_a_key_that_boto3_administers_with(tmp_path):
+    demo = start_demo(tmp_path / "data")
+    try:
+        aws = demo.facts["aws"]
+        client = boto3.client(
+            "bedrock-agentcore-control",
+            region_name=aws["region"],
+            endpoint_url=aws["endpoint_url"],
+            aws_access_key_id=aws["access_key_id"],
+            aws_secret_access_key=aws["secret_access_key"],
+        )
+        listed = client.list_gateways()["items"]
+        client.close()
+        assert [item["gatewayId"] for item in listed] == [demo.facts["gateway_id"]]
     finally:
         stop(demo)
 
@@ -60,6 +80,8 @@ def test_a_second_start_finds_the_same_user_gateway_and_machine(tmp_path):
     try:
         for key in ("gateway_id", "user"):
             assert second.facts[key] == first.facts[key]
+        for key in ("access_key_id", "secret_access_key"):
+            assert second.facts["aws"][key] == first.facts["aws"][key]
         for key in ("client_id", "client_secret"):
             assert second.facts["machine"][key] == first.facts["machine"][key]
     finally:

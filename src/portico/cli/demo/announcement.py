@@ -7,7 +7,7 @@ _WIDTH: Final = 78  #: columns of the rule
 
 def announcement(facts: dict[str, Any], *, facts_file: str) -> str:
     """Return the text for the terminal."""
-    url, user, machine = facts["mcp_url"], facts["user"], facts["machine"]
+    url, user, machine, aws = facts["mcp_url"], facts["user"], facts["machine"], facts["aws"]
     return f"""
 {"─" * _WIDTH}
 Portico is ready.
@@ -37,6 +37,12 @@ As a machine, with nothing but curl:
     -d '{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"calculator___add_numbers",
          "arguments":{{"a":2,"b":40}},"_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28",
          "io.modelcontextprotocol/clientCapabilities":{{}}}}}}}}'
+
+As its administrator, with boto3 or the aws CLI:
+
+  export AWS_ACCESS_KEY_ID={aws["access_key_id"]} AWS_DEFAULT_REGION={aws["region"]}
+  export AWS_SECRET_ACCESS_KEY={aws["secret_access_key"]}
+  aws bedrock-agentcore-control list-gateways --endpoint-url {aws["endpoint_url"]}
 
 The same for a program: {facts_file}
 Ctrl-C stops everything.
