@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from control.house import gateway, issuer, target
+from portico.control.quotas import Quotas
 from portico.model.errors import ConfigError
 from portico.service.process_settings import KEYS, environment_of
 from portico.service.settings import load_settings, load_worker_settings
@@ -231,6 +232,10 @@ def test_a_worker_reads_from_its_environment_what_its_supervisor_read_from_the_f
         "log": {"format": "json", "level": "debug"},
         "audit": {"journal_max": "5MiB"},
         "drain_seconds": 2.5,
+        "api": "admin",
+        "api_private_addresses": True,
+        "region": "eu-central-1",
+        "quotas": {"gateways": 7, "targets_per_gateway": 3},
     }
     for settings in (load(document), load({})):
         given = environment_of(settings.process)
@@ -250,3 +255,33 @@ def test_advertise_url_says_where_admin_listen_is_reached(load):
 @pytest.mark.parametrize("workers", [0, 65, -1, "two", True, 1.5, "1e1"])
 def test_workers_are_a_whole_number(load, workers):
     assert "workers" in faults_of(load, {"workers": workers})
+
+
+def test_the_agentcore_api_is_public_in_a_region_with_the_quotas_of_aws_unless_told_otherwise(load):
+    process = load({}).process
+    assert (process.api, process.region, process.api_private_addresses) == ("public", "us-east-1", False)
+    assert process.quotas == Quotas()
+    process = load({"quotas": {"gateways": 3}}, PORTICO_QUOTAS_GATEWAYS="4", PORTICO_REGION="cn-north-1").process
+    assert (process.quotas, process.region) == (Quotas(gateways=4), "cn-north-1")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("api", "everywhere"),
+        ("api", "admin"),  # without admin_listen
+        ("api_private_addresses", "yes"),
+        ("api_private_addresses", 1),
+        ("region", "here"),
+        ("region", "us-east-1\n"),
+        ("region", ""),
+        ("quotas", 5),
+        ("quotas.gateways", 0),
+        ("quotas.gateways", 10_000_001),
+        ("quotas.gateways", "many"),
+        ("quotas.nonsense", 5),
+    ],
+)
+def test_settings_of_the_api_that_cannot_be_are_refused(load, key, value):
+    group, _, name = key.partition(".")
+    assert key in faults_of(load, {group: {name: value} if name else value})

@@ -60,4 +60,5 @@ class AgentCoreApi:
             random=os.urandom,
             fetcher=self.fetcher,
             changes=changes_of(caller, request_id, clock=self.clock),
+            target_extension={"allowPrivateAddresses": True} if self.process.api_private_addresses else {},
         )

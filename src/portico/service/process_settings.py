@@ -47,6 +47,7 @@ KEYS: Final[Mapping[str, str]] = {
     "default_gateway": "PORTICO_DEFAULT_GATEWAY",
     "drain_seconds": "PORTICO_DRAIN_SECONDS",
     "api": "PORTICO_API",
+    "api_private_addresses": "PORTICO_API_PRIVATE_ADDRESSES",
     "region": "PORTICO_REGION",
     **{f"quotas.{name}": f"PORTICO_QUOTAS_{name.upper()}" for name in QUOTA_NAMES},
 }
@@ -101,6 +102,7 @@ class ProcessSettings:
     default_gateway: str  #: name; empty for none
     drain_seconds: float
     api: ApiPlace
+    api_private_addresses: bool  #: may be called by what is made through the API, which has no x-portico
     region: str  #: as it stands in ARNs and in signatures
     quotas: Quotas
 
@@ -133,6 +135,7 @@ def read_process_settings(
         default_gateway=keys.text("default_gateway", ""),
         drain_seconds=keys.seconds("drain_seconds", DEFAULT_DRAIN_SECONDS, MAX_DRAIN_SECONDS),
         api=keys.api(),
+        api_private_addresses=keys.flag("api_private_addresses"),
         region=keys.region(),
         quotas=Quotas(**{name: keys.whole(f"quotas.{name}", 1, MAX_QUOTA, default) for name, default in _quotas()}),
     )
@@ -157,6 +160,7 @@ def environment_of(process: ProcessSettings) -> dict[str, str]:
         "default_gateway": process.default_gateway,
         "drain_seconds": str(process.drain_seconds),
         "api": process.api,
+        "api_private_addresses": str(process.api_private_addresses).lower(),
         "region": process.region,
         **{f"quotas.{name}": str(quota) for name, quota in asdict(process.quotas).items()},
     }
@@ -289,6 +293,13 @@ class _Keys:
         if found is None:
             self._fault(key, f"must be one of: {', '.join(choices)}")
         return found or choices[0]
+
+    def flag(self, key: str) -> bool:
+        """Judge a switch, which is off by default; the environment has texts only."""
+        value = self._value(key)
+        if not (value is None or isinstance(value, bool) or value in ("true", "false")):
+            self._fault(key, "must be true or false")
+        return value is True or value == "true"
 
     def size(self, key: str, default: int, least: int) -> int:
         value = self._value(key)
