@@ -1,4 +1,4 @@
-"""Forgetting what is over: codes, refresh tokens, grants, revocations and ended sessions that nothing depends on."""
+"""Forgetting what is over and nothing depends on: codes, tokens, grants, revocations, sessions, client tokens."""
 
 import time
 from collections.abc import Callable
@@ -6,7 +6,16 @@ from typing import Final
 
 from portico.control.jobs import Again
 from portico.oauth.issuer_settings import MAX_ACCESS_TOKEN_SECONDS
-from portico.storage import authorization_codes, ended_sessions, grants, jobs, refresh_tokens, revocations
+from portico.storage import (
+    authorization_codes,
+    client_tokens,
+    ended_sessions,
+    grants,
+    jobs,
+    outbound_tokens,
+    refresh_tokens,
+    revocations,
+)
 from portico.storage.engine import Database
 from portico.storage.jobs import JobRow
 
@@ -31,6 +40,8 @@ class Pruner:
             await grants.prune(conn, now - REMEMBERED_SECONDS)
             await revocations.prune(conn, now)
             await ended_sessions.prune(conn, now)
+            await client_tokens.prune(conn, now)
+            await outbound_tokens.prune(conn, now)
         return Again(seconds=PRUNE_SECONDS)
 
 

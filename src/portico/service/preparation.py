@@ -34,7 +34,7 @@ async def prepared(settings: Settings, keyring: Keyring) -> AsyncGenerator[tuple
     await migrate(settings.database)
     database = await Database.open(settings.database)
     try:
-        applier = Applier(database, keyring)
+        applier = Applier(database, keyring, region=settings.process.region, quotas=settings.process.quotas)
         await applier.apply(settings.declared)
         await targets.synchronize_all(database, now=time.time())
         await pruning.arm(database, now=time.time())

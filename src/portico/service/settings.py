@@ -85,6 +85,7 @@ def load_settings(config: Path | None, *, environ: Mapping[str, str] | None = No
         public_url=process.public_url,
         egress=Egress(),
         read_file=lambda name: (base / name).expanduser().read_text(encoding="utf-8"),
+        quotas=process.quotas,
     )
     faults += declared_faults
     faults += keyring_faults(process.keyring_file)

@@ -26,6 +26,7 @@ from portico.authorizer.revocations import Revocations
 from portico.authorizer.sigv4 import Signatures
 from portico.control import pruning, targets
 from portico.control.apply import Applier
+from portico.control.changes import CHANGES_JOB, ChangeShipper
 from portico.control.healing import Healer
 from portico.control.jobs import JobWorker
 from portico.control.sync import Synchronizer
@@ -177,7 +178,11 @@ async def open_service(settings: Settings, seat: Seat) -> AsyncGenerator[Service
         synchronizer = Synchronizer(database, partial(discover, relay=relay))
         worker = JobWorker(
             database,
-            {targets.SYNC_JOB: synchronizer.run, pruning.PRUNE_JOB: pruning.Pruner(database).run},
+            {
+                targets.SYNC_JOB: synchronizer.run,
+                pruning.PRUNE_JOB: pruning.Pruner(database).run,
+                CHANGES_JOB: ChangeShipper(database, journal).run,
+            },
             owner=replica,
         )
         state = State()
