@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from portico.cli.main import root, run
 from portico.control import declared_access_keys, declared_issuers, not_built
+from portico.control.api import rendering
 from portico.control.relaxations import RELAXATIONS
 from portico.model import errors
 from portico.model.access_key import ROLES
@@ -184,6 +185,18 @@ def test_every_refused_member_has_its_row_with_the_reason():
 def test_every_relaxation_has_its_row():
     text = page("configuration.md")
     assert [entry.constraint for entry in RELAXATIONS if f"| {entry.rule} |" not in text] == []
+
+
+def test_the_table_of_the_agentcore_api_is_the_one_that_the_models_make():
+    command = [sys.executable, str(ROOT / "scripts" / "agentcore_api_table.py"), "--check"]
+    assert subprocess.run(command, check=False).returncode == 0, "run scripts/agentcore_api_table.py"
+
+
+def test_every_exception_that_the_api_can_answer_with_has_its_row():
+    text = page("agentcore-api.md")
+    names = {name for name, _ in rendering._EXCEPTIONS.values()}
+    names |= {kind.aws_code for kind in vars(errors).values() if "aws_code" in getattr(kind, "__dict__", {})} - {None}
+    assert [name for name in sorted(names) if f"`{name}`" not in text] == []
 
 
 def names_in(value):
