@@ -233,7 +233,8 @@ def _check_scope(unverified: UnverifiedSignature, region: str) -> None:
         raise InvalidSignature(f"Credential should be scoped to the service {SERVICE!r}, not {_echo(scope.service)}.")
     if scope.region != region:
         raise InvalidSignature(
-            f"Credential should be scoped to the region {region!r}, not {_echo(scope.region)}; set AWS_DEFAULT_REGION or --region."
+            f"Credential should be scoped to the region {region!r}, not {_echo(scope.region)}; "
+            "set AWS_DEFAULT_REGION or --region."
         )
     if scope.date != unverified.timestamp[:8]:
         raise InvalidSignature(
