@@ -43,6 +43,7 @@ class Api:
         self.caller = caller
         self.extension = extension or {}
         self.requests = 0
+        self.name = "r"  #: of its requests
 
     def bounded(self, **quotas):
         """The same API with other quotas."""
@@ -52,7 +53,7 @@ class Api:
 
     def context(self):
         self.requests += 1
-        request_id = f"r-{self.requests}"
+        request_id = f"{self.name}-{self.requests}"
         return OperationContext(
             database=self.database,
             keyring=self.keyring,
