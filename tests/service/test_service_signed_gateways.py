@@ -117,7 +117,7 @@ async def test_a_denied_call_is_in_the_audit_with_who_it_was(portico, send):
     call = modern("tools/call", name="calc___add", arguments={})
     denied = await send("iam", "reader", call, **lines("tools/call", "calc___add"))
     assert denied.status_code == 403
-    journal = b"".join(path.read_bytes() for path in (portico.directory / "data").rglob("*") if path.is_file())
+    journal = b"".join(path.read_bytes() for path in (portico.directory / "data" / "journal").iterdir())
     assert PATH_KEYS["reader"].encode() in journal
 
 
