@@ -1,3 +1,4 @@
+import asyncio
 import json
 import time
 
@@ -5,6 +6,9 @@ import pytest
 
 from portico.audit.journal import Journal
 from portico.audit.record import CallRecord
+from portico.control.arns import gateway_arn
+from portico.control.changes import ChangeLog
+from portico.storage.engine import Database
 
 LONG_AGO = 1_700_000_000.0
 
@@ -150,3 +154,26 @@ def test_a_removed_record_is_noticed(recorded):
     lines = segment.read_bytes().splitlines(keepends=True)
     segment.write_bytes(b"".join(lines[:2] + lines[3:]))
     assert recorded.run("audit", "verify").code == 1
+
+
+def test_changes_are_listed_with_what_was_before_and_after(place):
+    before = place.json("audit", "changes")
+    assert {change["caller"] for change in before} <= {"portico.yaml"}
+    asyncio.run(_change_something(place))
+    [newest, *_] = place.json("audit", "changes", "--caller", "ops")
+    assert (newest["operation"], newest["kind"], newest["gateway"]) == ("UpdateGateway", "api", "tools-0123456789")
+    assert (newest["before"], newest["after"]) == ({"a": 1}, {"a": 2, "apiKey": "********"})
+    assert place.json("audit", "changes", "--operation", "Nothing") == []
+    assert place.json("audit", "changes", "--access-key", "PORTICO0000000000001", "--since", "1h") == [newest]
+    table = place.succeed("audit", "changes", "--gateway", "tools-0123456789", "--until", "2099-01-01")
+    assert "a apiKey" in table
+    assert place.succeed("audit", "changes", "--caller", "nobody") == "No changes.\n"
+
+
+async def _change_something(place):
+    database = await Database.open(f"sqlite:///{place.directory / 'data' / 'portico.db'}")
+    log = ChangeLog(kind="api", caller="ops", access_key_id="PORTICO0000000000001", request_id="r")
+    arn = gateway_arn("tools-0123456789", region="us-east-1", account="000000000000")
+    async with database.write() as conn:
+        await log.record(conn, "UpdateGateway", arn, {"a": 1}, {"a": 2, "apiKey": "k"})
+    await database.aclose()

@@ -1,4 +1,4 @@
-"""``portico audit``: who called what, and whether the record is whole."""
+"""``portico audit``: who called and who changed what, and whether the record is whole."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import Final, get_args
 import click
 import msgspec
 
-from portico.audit.read import Entry, list_records
+from portico.audit.read import ChangeEntry, Entry, list_changes, list_records
 from portico.audit.verify import Report, verify
 from portico.cli.administration import Desk, administer, config_option
 from portico.cli.printing import json_option, moment, print_json, print_rows
@@ -23,6 +23,7 @@ DEFAULT_LIMIT: Final = 100
 MAX_LIMIT: Final = 1_000_000
 
 _COLUMNS: Final = ("when", "outcome", "who", "client", "gateway", "target", "tool", "ms", "request_id")
+_CHANGE_COLUMNS: Final = ("when", "by", "who", "operation", "arn", "changed", "request_id")
 _AGO: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"([0-9]{1,9})([smhd])\Z")
 
@@ -47,7 +48,7 @@ class _Moment(click.ParamType[float]):
 
 @click.group()
 def audit() -> None:
-    """List the recorded calls; verify that no record was changed or removed."""
+    """List the recorded calls and changes; verify that no record was changed or removed."""
 
 
 @audit.command("list")
@@ -89,6 +90,34 @@ def list_calls(
         print_rows([_row(entry, names) for entry in entries], _COLUMNS, as_json=False, empty="No calls.")
 
 
+@audit.command("changes")
+@click.option("--since", type=_Moment(), help="From then on: 15m, 2h, 7d ago, or a time.")
+@click.option("--until", type=_Moment(), help="Until then.")
+@click.option("--caller", "user", default="", help="The name of an access key, or of the file.")
+@click.option("--access-key", "client", default="", help="The id of an access key.")
+@click.option("--gateway", default="", help="A gateway's id.")
+@click.option("--operation", "tool", default="", help="An operation's name: UpdateGateway.")
+@click.option("--limit", type=click.IntRange(1, MAX_LIMIT), default=DEFAULT_LIMIT, show_default=True)
+@config_option
+@json_option
+def list_what_changed(
+    *, since: float | None, until: float | None, limit: int, config: Path, as_json: bool, **wanted: str
+) -> None:
+    """List the newest changes, newest first, with what was there before and after. Secrets are never recorded."""
+
+    async def work(desk: Desk) -> list[ChangeEntry]:
+        directory = desk.settings.data_dir / JOURNAL_DIRECTORY
+        filters = Filters(since=since, until=until, **wanted)
+        return await list_changes(desk.database, filters, limit=limit, directory=directory)
+
+    entries = administer(config, work)
+    if as_json:
+        print_json([_change(entry) for entry in entries])
+    else:
+        rows = [_change_row(entry) for entry in entries]
+        print_rows(rows, _CHANGE_COLUMNS, as_json=False, empty="No changes.")
+
+
 @audit.command("verify")
 @config_option
 @json_option
@@ -126,6 +155,30 @@ def _row(entry: Entry, names: Mapping[str, str]) -> Mapping[str, object]:
         "ms": f"{record.duration_ms:.1f}",
         "request_id": record.request_id,
     }
+
+
+def _change(entry: ChangeEntry) -> Mapping[str, object]:
+    return {"writer": entry.writer, "sequence": entry.sequence, **msgspec.to_builtins(entry.record)}
+
+
+def _change_row(entry: ChangeEntry) -> Mapping[str, object]:
+    record = entry.record
+    return {
+        "when": moment(record.time),
+        "by": record.kind,
+        "who": record.caller,
+        "operation": record.operation,
+        "arn": record.arn,
+        "changed": _changed_members(record.before, record.after),
+        "request_id": record.request_id,
+    }
+
+
+def _changed_members(before: Mapping[str, object] | None, after: Mapping[str, object] | None) -> list[str]:
+    """Return the names of the members that differ; none for what was made or deleted as a whole."""
+    if before is None or after is None:
+        return []
+    return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
 
 
 def _print_report(report: Report) -> None:
