@@ -93,7 +93,7 @@ def _schema(version):
     path = CACHE / f"{version}.json"
     if not path.exists() or path.stat().st_mtime < bundle.stat().st_mtime:
         fresh = CACHE.with_name(f"schemas.{os.getpid()}")
-        subprocess.run([_node(), SCRIPT, bundle, fresh], check=True)
+        subprocess.run([node_program(), SCRIPT, bundle, fresh], check=True)
         CACHE.mkdir(parents=True, exist_ok=True)
         for made in fresh.iterdir():
             os.utime(made)
@@ -110,7 +110,7 @@ def _modules():
     raise AssertionError(f"{BUNDLE.parts[0]}/{BUNDLE.parts[1]} is not installed: run `make setup`")
 
 
-def _node():
+def node_program():
     own = _modules() / ".bin" / "node"
     found = str(own) if own.exists() else shutil.which("node")
     assert found, "node is not installed: run `make setup`"

@@ -72,7 +72,7 @@ class Credentials:
                 if fresh:
                     await self._providers.load("oauth2", use.provider)
                 provider = self._providers.oauth(use.provider)
-                return bearer_credential(await self._tokens.get(provider, use, insist=fresh))
+                return bearer_credential(await self._tokens.get(provider, use, insist=fresh), use)
             case _:
                 assert_never(use)
 
@@ -98,7 +98,7 @@ class Credentials:
             case ClientCredentialsUse():
                 provider = self._providers.oauth(use.provider)
                 current = await self._tokens.get(provider, use)
-                if bearer_credential(current) == refused and not await self._tokens.forget(provider, use, current):
+                if bearer_credential(current, use) == refused and not await self._tokens.forget(provider, use, current):
                     return None
             case _:
                 assert_never(use)
@@ -110,9 +110,20 @@ class Credentials:
         await self._tokens.aclose()
 
 
-def bearer_credential(token: Token) -> Credential:
+def bearer_credential(token: Token, use: ClientCredentialsUse) -> Credential:
     """Return a token as it is sent (RFC 6750 section 2.1)."""
-    return Credential(headers=((b"authorization", b"Bearer " + token.value.reveal().encode()),))
+    header = (b"authorization", b"Bearer " + token.value.reveal().encode())
+    return Credential(headers=(header,), about=_about(token, use))
+
+
+def _about(token: Token, use: ClientCredentialsUse) -> str:
+    """Say what a target that refuses the token may miss in it: many providers leave out a scope without a word."""
+    if not use.scopes:
+        return "It was asked for without scopes."
+    if token.granted is None:
+        return f"It was asked for with the scopes: {' '.join(use.scopes)}."
+    missing = [scope for scope in use.scopes if scope not in token.granted.split()]
+    return f"The provider granted all scopes but: {' '.join(missing)}." if missing else ""
 
 
 def key_credential(provider: ApiKeyProvider, use: ApiKeyUse) -> Credential:

@@ -21,6 +21,7 @@ class SealedToken(msgspec.Struct, frozen=True, kw_only=True):
 
     token: str
     issued_at: float
+    granted: str | None = None  #: scopes
 
 
 def seal_secrets(keyring: Keyring, secrets: Secrets, *, account: str, kind: str, name: str) -> str:

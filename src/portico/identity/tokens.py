@@ -57,6 +57,7 @@ class Token:
     issued_at: float
     refresh_at: float
     expires_at: float
+    granted: str | None = None  #: scopes, as the provider said; None when it did not
     sealed: str = field(default="", repr=False)  #: as it stands in its row; empty when it could not be stored
 
     def useful_at(self, now: float) -> bool:
@@ -264,11 +265,12 @@ class ClientTokens:
             issued_at=plain.issued_at,
             refresh_at=row.refresh_at,
             expires_at=row.expires_at,
+            granted=plain.granted,
             sealed=row.sealed,
         )
 
     async def _store(self, row: OutboundTokenRow, token: Token) -> Token:
-        plain = SealedToken(token=token.value.reveal(), issued_at=token.issued_at)
+        plain = SealedToken(token=token.value.reveal(), issued_at=token.issued_at, granted=token.granted)
         sealed = seal_token(self._keyring, plain, account=row.account, key=row.key)
         new = replace(row, sealed=sealed, expires_at=token.expires_at, refresh_at=token.refresh_at)
         try:
@@ -302,4 +304,5 @@ def token_of(issued: IssuedToken, asked_at: float) -> Token:
         issued_at=asked_at,
         refresh_at=asked_at + seconds - ahead,
         expires_at=asked_at + seconds,
+        granted=issued.scope,
     )

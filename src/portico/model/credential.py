@@ -36,3 +36,4 @@ class Credential:
 
     headers: tuple[tuple[bytes, bytes], ...] = field(default=(), repr=False)
     query: tuple[tuple[str, str], ...] = field(default=(), repr=False)  #: not yet percent-encoded
+    about: str = field(default="", compare=False)  #: a sentence for who asks why a target refuses it; no secret

@@ -22,6 +22,7 @@ OWN_PARAMETERS: Final = frozenset(
 )
 MAX_TOKEN_CHARS: Final = 16 * 1024  #: longer ones fit into no header that a server takes
 MAX_ERROR_CHARS: Final = 300  #: of a provider's own words that are shown
+MAX_SCOPE_CHARS: Final = 8 * 1024  #: of what was granted
 MAX_SECONDS: Final = 24 * 3600  #: a token is not kept longer, whatever its server says
 
 _VISIBLE = re.compile(r"[!-~]+\Z", re.ASCII)  # RFC 6750 section 2.1 allows less; real tokens hold more than b64token
@@ -57,10 +58,11 @@ class TokenRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuedToken:
-    """A bearer token, and for how many seconds it is good as its server says; None when it does not say."""
+    """A bearer token and what its server says of it; None where it does not say."""
 
     access_token: Secret
-    expires_in: float | None = None
+    expires_in: float | None = None  #: seconds
+    scope: str | None = None  #: what was granted, by names apart
 
 
 def token_request(
@@ -107,7 +109,12 @@ def judge_answer(status: int, content_type: str, body: bytes) -> IssuedToken:
     kind = members.get("token_type")
     if isinstance(kind, str) and kind.lower() != "bearer":
         raise TokenRefused(f"the token is of type {_shown(kind)}, not Bearer", blame="provider")
-    return IssuedToken(access_token=Secret(token), expires_in=_seconds(members.get("expires_in")))
+    scope = members.get("scope")
+    return IssuedToken(
+        access_token=Secret(token),
+        expires_in=_seconds(members.get("expires_in")),
+        scope=_shown(scope, MAX_SCOPE_CHARS) if isinstance(scope, str) else None,
+    )
 
 
 def _members(content_type: str, body: bytes) -> Mapping[str, Any]:
@@ -164,6 +171,6 @@ def _seconds(value: object) -> float | None:
     return float(min(value, MAX_SECONDS)) if value > 0 else None
 
 
-def _shown(text: str) -> str:
+def _shown(text: str, most: int = MAX_ERROR_CHARS) -> str:
     """Return a stranger's words without what could break a line, a quotation or a log."""
-    return _SHOWN.sub("?", text[:MAX_ERROR_CHARS])
+    return _SHOWN.sub("?", text[:most])

@@ -56,6 +56,17 @@ class Credentialed:
         )
 
 
+def refusal_of(credential: Credential | None) -> str:
+    """Say what to look at when a target answers 401 or 403 to what it was sent."""
+    if credential is None:
+        return "The gateway calls the target with no credential; give it one (credentialProviderConfigurations)."
+    sentence = (
+        "The target refuses the gateway's credential. Check that it is meant for this target: of a token its audience "
+        "(customParameters) and scopes, of an API key its value and where it stands."
+    )
+    return f"{sentence} {credential.about}" if credential.about else sentence
+
+
 def path_with(path: bytes, credential: Credential) -> bytes:
     """Return path and query with the credential's own parameters at the end."""
     if not credential.query:

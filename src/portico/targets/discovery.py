@@ -27,7 +27,7 @@ from portico.protocol.client_handshakes import (
     read_result,
     supported_versions,
 )
-from portico.targets.credentialed import Credentialed, Sender
+from portico.targets.credentialed import Credentialed, Sender, refusal_of
 from portico.targets.definitions import InvalidDefinition, read_definition
 from portico.targets.exchange import Route, answer_of, route_to
 from portico.targets.handshake import close_session, open_session
@@ -70,11 +70,6 @@ class _Findings:
 
 _UNAUTHORIZED = 401
 _ABOUT_CREDENTIALS = (_UNAUTHORIZED, 403)
-_NO_CREDENTIAL = "The gateway calls the target with no credential; give it one (credentialProviderConfigurations)."
-_REFUSED_CREDENTIAL = (
-    "The target refuses the gateway's credential. Check that it is meant for this target: of a token its audience "
-    "(customParameters) and scopes, of an API key its value and where it stands."
-)
 
 _LABELS: dict[Era, str] = {
     "modern": f"protocol {MODERN_VERSION}",
@@ -106,7 +101,7 @@ async def discover(
         found.undecided.update(era for era in allowed if era not in known)
         found.say(allowed[-1], f"the target did not finish within {seconds:.0f} seconds.")
     if found.turned_away:
-        found.reasons.append(_NO_CREDENTIAL if credential is None else _REFUSED_CREDENTIAL)
+        found.reasons.append(refusal_of(credential))
     return Discovery(
         eras=tuple(found.eras),
         reasons=tuple(found.reasons),
@@ -134,10 +129,11 @@ async def _try_era(era: Era, relay: Sender, route: Route, found: _Findings, *, h
     except UpstreamError as error:
         # Without a verdict an operator may know better.
         other = OTHER[era]
-        found.say(era, f"{error.public} If it speaks {other} only, set its era to {other}." if hint else error.public)
-        found.undecided.add(era)
         if isinstance(error, UpstreamStatus) and error.http_status in _ABOUT_CREDENTIALS:
             found.turned_away = error.http_status
+        hint = hint and not found.turned_away
+        found.say(era, f"{error.public} If it speaks {other} only, set its era to {other}." if hint else error.public)
+        found.undecided.add(era)
         return not (isinstance(error, UpstreamStatus) and error.http_status in IN_FRONT)
     return True
 
