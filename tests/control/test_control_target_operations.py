@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 
 import pytest
@@ -11,11 +12,18 @@ from control.house import gateway, issuer, target
 from control.test_control_jobs import BOUND, Discoverer, tools
 from portico.control import targets as target_cases
 from portico.control.jobs import JobWorker
+from portico.control.quotas import Quotas
 from portico.control.sync import Synchronizer
+from portico.control.transaction import of_file
 from portico.model.documents import load_eras
 from portico.model.errors import Conflict, InvalidInput, NotFound, ParameterMismatch, QuotaExceeded
 from portico.storage import counters, jobs, targets
 from portico.targets.discovery import Discovery
+
+
+def transaction(conn, clock):
+    return of_file(conn, "", now=int(clock.now), random=os.urandom, quotas=Quotas())
+
 
 NOBODY = {"gatewayIdentifier": "nobody-0123456789"}
 
@@ -394,3 +402,21 @@ async def test_of_concurrent_updates_of_a_target_one_wins(api, made, of, read):
     row = await read(targets.get, attached["targetId"])
     assert row.revision == 1 + len(won)
     assert row.document["targetConfiguration"] in [outcome["targetConfiguration"] for outcome in won]
+
+
+async def test_live_lists_need_no_reading_beforehand(database, made, read, discoverer, clock):
+    live = target(targetConfiguration=server(listingMode="DYNAMIC"))
+    async with database.write() as conn:
+        tx = transaction(conn, clock)
+        row = await target_cases.create(tx, gateway_id=made["gatewayId"], document=live, extension={})
+        assert (row.status, row.eras) == ("READY", None)
+        with pytest.raises(InvalidInput) as caught:
+            await target_cases.read_again(tx, row)
+        assert "DYNAMIC" in caught.value.public
+        await jobs.put(conn, target_cases.SYNC_JOB, row.id, clock.now)  # as every start of a process asks for
+        [job] = [job for job in await jobs.lease(conn, "test", clock.now, 60, 10) if job.key == row.id]
+    assert await Synchronizer(database, discoverer, clock=clock).run(job) is None
+    assert discoverer.asked == []
+    async with database.write() as conn:  # and back: the tools are read
+        row = await target_cases.update(transaction(conn, clock), row, document=target(), extension={})
+        assert row.status == "UPDATING"

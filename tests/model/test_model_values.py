@@ -3,10 +3,10 @@
 import pytest
 
 from portico.model import errors
-from portico.model.documents import dump_eras, load_eras, parse_gateway
+from portico.model.documents import dump_eras, load_eras, parse_gateway, parse_target
 from portico.model.principal import Principal
 from portico.model.secret import Secret
-from portico.model.target import EraTools, Tool
+from portico.model.target import EraTools, Propagation, Tool
 
 
 @pytest.mark.case("H10")
@@ -50,3 +50,24 @@ def test_sessions_and_streaming_are_opt_in_as_in_aws():
 def test_what_a_synchronization_found_survives_storage():
     eras = (EraTools(era="modern", version="2026-07-28", tools=(Tool(name="a", definition=b'{"name":"a"}'),)),)
     assert load_eras(dump_eras(eras)) == eras
+
+
+def test_a_target_says_what_is_passed_on_and_whether_its_lists_are_live():
+    server = {"endpoint": "https://a.example/mcp"}
+    document = {"name": "a", "targetConfiguration": {"mcp": {"mcpServer": server}}}
+    rest = {"target_id": "T", "gateway_id": "g", "extension": {}, "status": "READY", "eras": None, "revision": 1}
+    plain = parse_target(document=document, **rest)
+    assert (plain.propagation, plain.live_lists) == (Propagation(), False)
+    metadata = {
+        "allowedRequestHeaders": ["X-Tenant"],
+        "allowedResponseHeaders": ["X-Rate"],
+        "allowedQueryParameters": ["Version"],
+    }
+    server["listingMode"] = "DYNAMIC"
+    full = parse_target(document=document | {"metadataConfiguration": metadata}, **rest)
+    assert full.live_lists
+    assert full.propagation == Propagation(
+        request_headers=frozenset({b"x-tenant"}),
+        response_headers=frozenset({b"x-rate"}),
+        query_parameters=frozenset({"Version"}),
+    )

@@ -12,6 +12,7 @@ from portico.control.transaction import Transaction
 from portico.model.errors import Conflict, Fault, InUse, InvalidInput, QuotaExceeded
 from portico.storage import gateways, targets
 from portico.storage.gateways import GatewayRow
+from portico.storage.targets import TargetRow
 
 
 class GatewayStep:
@@ -37,11 +38,15 @@ class GatewayStep:
             await self._targets(gateway, row.id)
 
     async def _targets(self, gateway: GatewayDeclaration, gateway_id: str) -> None:
-        await self._remove_targets(gateway_id, keep={target.name for target in gateway.targets})
+        stored = await self._remove_targets(gateway_id, keep={target.name for target in gateway.targets})
         for target in gateway.targets:
             try:
                 await target_steps.put(
-                    self._tx, gateway_id=gateway_id, document=target.document, extension=target.extension
+                    self._tx,
+                    gateway_id=gateway_id,
+                    stored=stored.get(target.name),
+                    document=target.document,
+                    extension=target.extension,
                 )
             except (Conflict, QuotaExceeded) as error:
                 self.faults.append(Fault(path=f"{target.path}.name", message=error.public))
@@ -57,7 +62,12 @@ class GatewayStep:
         except InUse as error:
             self.faults.append(Fault(path="gateways", message=f"{error.faults[0].message} (the API manages them)"))
 
-    async def _remove_targets(self, gateway_id: str, *, keep: set[str]) -> None:
-        for row in await targets.list_all(self._tx.conn, gateway_id=gateway_id):
+    async def _remove_targets(self, gateway_id: str, *, keep: set[str]) -> dict[str, TargetRow]:
+        """Remove what is no longer declared; return what the gateway has beside it, by name."""
+        left: dict[str, TargetRow] = {}
+        for row in await targets.documents_of(self._tx.conn, gateway_id):
             if row.managed_by == self._tx.managed_by and row.name not in keep:
                 await target_steps.remove(self._tx, row)
+            else:
+                left[row.name] = row
+        return left

@@ -43,7 +43,7 @@ RELAXATIONS: Final = (
     ),
     Relaxation(
         constraint="TaggableResourcesArn:pattern",
-        rule="ARNs of OAuth2 credential providers are accepted, whose kind has a digit; unknown kinds are refused still",
+        rule="ARNs of OAuth2 credential providers are accepted (their kind has a digit); unknown kinds are not",
         setting="",
     ),
     Relaxation(

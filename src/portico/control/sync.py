@@ -17,7 +17,7 @@ from portico.control.targets import is_dynamic, warnings_of
 from portico.control.tool_schemas import has_schema, stated_tools
 from portico.model.documents import dump_eras, load_eras, parse_target
 from portico.model.target import EraTools, Target
-from portico.storage import counters, jobs, targets
+from portico.storage import counters, targets
 from portico.storage.engine import Database
 from portico.storage.jobs import JobRow
 from portico.storage.targets import TargetRow
@@ -48,16 +48,14 @@ class Synchronizer:
         if row is None or is_dynamic(row.document):
             return None
         found = await self._discover(_target(row))
-        await self._store(job, row, _judged(row, found))
+        await self._store(row, _judged(row, found))
         if found.eras and not found.undecided:
             return Again(seconds=KNOWN_SECONDS)
         return Again(seconds=_pause(job.attempts), reason="; ".join(found.reasons))
 
-    async def _store(self, job: JobRow, row: TargetRow, outcome: "_Outcome") -> None:
+    async def _store(self, row: TargetRow, outcome: "_Outcome") -> None:
         """Write what was found, unless the target changed or was asked for anew meanwhile: then another run follows."""
         async with self._database.write(shared=True) as conn:
-            if not await jobs.holds(conn, job):
-                return
             written = await targets.set_status(
                 conn,
                 row.id,
@@ -66,6 +64,7 @@ class Synchronizer:
                 eras=outcome.eras,
                 synchronized_at=int(self._clock()) if outcome.synchronized else None,
                 revision=row.revision,
+                instead_of=row.status,
             )
             if written and (outcome.status != row.status or outcome.eras not in (None, row.eras)):
                 await counters.bump(conn, f"gateway/{row.gateway_id}")

@@ -58,18 +58,29 @@ def warnings_of(document: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 async def put(
-    tx: Transaction, *, gateway_id: str, document: Mapping[str, Any], extension: Mapping[str, Any]
-) -> TargetRow:
-    """Make the target of the document's name or replace it as a whole; unchanged documents change nothing.
+    tx: Transaction,
+    *,
+    gateway_id: str,
+    stored: TargetRow | None,
+    document: Mapping[str, Any],
+    extension: Mapping[str, Any],
+) -> None:
+    """Make a target, or replace ``stored`` (which may lack its tools) as a whole; unchanged documents change nothing.
 
     Raises:
         Conflict: a target of that name is managed by somebody else.
         QuotaExceeded: the gateway has as many targets as it may.
+        InvalidInput: its credential provider is not there.
     """
-    stored = await targets.by_name(tx.conn, gateway_id, document["name"])
     if stored is None:
-        return await create(tx, gateway_id=gateway_id, document=document, extension=extension)
-    return await update(tx, stored, document=document, extension=extension)
+        await create(tx, gateway_id=gateway_id, document=document, extension=extension)
+        return
+    tx.protect("target", stored)
+    if _is_same(stored, document, extension):
+        return
+    whole = await targets.get(tx.conn, stored.id)
+    assert whole is not None  # nobody else writes in this transaction
+    await update(tx, whole, document=document, extension=extension)
 
 
 async def create(
@@ -119,7 +130,7 @@ async def update(
         InvalidInput: its credential provider is not there.
     """
     tx.protect("target", stored)
-    if (stored.document, stored.extension) == (dict(document), dict(extension)):
+    if _is_same(stored, document, extension):
         return stored
     if document["name"] != stored.name and await targets.by_name(tx.conn, stored.gateway_id, document["name"]):
         raise Conflict(f"The gateway has another target named {document['name']!r} already.")
@@ -196,6 +207,10 @@ async def _follow_up(tx: Transaction, row: TargetRow, listing: _Listing) -> None
     if listing.asks:
         await jobs.put(tx.conn, SYNC_JOB, row.id, tx.now)
     await counters.bump(tx.conn, f"gateway/{row.gateway_id}")
+
+
+def _is_same(row: TargetRow, document: Mapping[str, Any], extension: Mapping[str, Any]) -> bool:
+    return (row.document, row.extension) == (dict(document), dict(extension))
 
 
 def _arn(tx: Transaction, row: TargetRow) -> str:

@@ -21,7 +21,7 @@ from portico.model.gateway import (
     NoAuthorizer,
 )
 from portico.model.secret import Secret
-from portico.model.target import EraSetting, EraTools, McpServer, Target, Tool
+from portico.model.target import EraSetting, EraTools, McpServer, Propagation, Target, Tool
 
 DEFAULT_PAGE_SIZE: Final = 200  #: tools; AWS does not publish its own (AWS-unverified)
 MAX_PAGE_SIZE: Final = 1000  #: tools
@@ -113,6 +113,8 @@ def parse_target(
         gateway_id=gateway_id,
         kind=McpServer(endpoint=server["endpoint"]),
         credential=parse_credential(document),
+        propagation=_propagation(document.get("metadataConfiguration", {})),
+        live_lists=server.get("listingMode") == "DYNAMIC",
         era=own.era,
         connect_timeout=own.connect_timeout,
         call_timeout=own.call_timeout,
@@ -146,6 +148,16 @@ def parse_credential(document: Mapping[str, Any]) -> CredentialUse | None:
         provider=provider_name(oauth["providerArn"]),
         scopes=tuple(oauth["scopes"]),
         parameters=tuple((name, Secret(value)) for name, value in sorted(parameters.items())),
+    )
+
+
+def _propagation(metadata: Mapping[str, Any]) -> Propagation:
+    requested: list[str] = metadata.get("allowedRequestHeaders", [])
+    answered: list[str] = metadata.get("allowedResponseHeaders", [])
+    return Propagation(
+        request_headers=frozenset(name.lower().encode() for name in requested),
+        response_headers=frozenset(name.lower().encode() for name in answered),
+        query_parameters=frozenset(metadata.get("allowedQueryParameters", ())),
     )
 
 

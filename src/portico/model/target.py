@@ -36,6 +36,15 @@ class EraTools:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Propagation:
+    """``metadataConfiguration``: what of a caller's request a target is handed, and what of its answer comes back."""
+
+    request_headers: frozenset[bytes] = frozenset()  #: names in lower case
+    response_headers: frozenset[bytes] = frozenset()
+    query_parameters: frozenset[str] = frozenset()  #: names as they stand
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """A named source of tools behind a gateway."""
 
@@ -44,6 +53,8 @@ class Target:
     gateway_id: str
     kind: McpServer
     credential: CredentialUse | None = None  #: what it is called with; None for nothing
+    propagation: Propagation = Propagation()
+    live_lists: bool = False  #: listingMode DYNAMIC: nothing is read beforehand, lists are asked for when a client asks
     era: EraSetting = "auto"
     connect_timeout: float = 5.0  #: seconds
     call_timeout: float = 60.0  #: seconds for a whole call, streams included

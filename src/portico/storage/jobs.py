@@ -80,11 +80,6 @@ async def retry_later(conn: AsyncConnection, job: JobRow, run_at: float, error: 
     return await affects(conn, update(jobs).where(*_held(job)).values(values))
 
 
-async def holds(conn: AsyncConnection, job: JobRow) -> bool:
-    """Say whether the lease is still held: nobody asked for the work anew, and nobody else took it."""
-    return (await conn.execute(select(jobs.c.id).where(*_held(job)))).one_or_none() is not None
-
-
 async def next_due(conn: AsyncConnection) -> float | None:
     """Return when the next job can be leased, None when there is none."""
     due = case((jobs.c.run_at >= jobs.c.leased_until, jobs.c.run_at), else_=jobs.c.leased_until)

@@ -115,11 +115,13 @@ async def set_status(
     eras: bytes | None = None,
     synchronized_at: int | None = None,
     revision: int | None = None,
+    instead_of: str | None = None,
 ) -> bool:
     """Write what a synchronization found; says whether the row was there.
 
     Without ``eras`` the last good tools stay. With ``revision`` the row is left alone when it has another one: what
-    was found belongs to an older document. The row's own revision does not change.
+    was found belongs to an older document; with ``instead_of`` when its status is another: it was asked for anew. The
+    row's own revision does not change.
     """
     values: dict[str, Any] = {"status": status, "status_reasons": list(reasons)}
     if eras is not None:
@@ -129,6 +131,8 @@ async def set_status(
     statement = update(targets).where(targets.c.id == target_id)
     if revision is not None:
         statement = statement.where(targets.c.revision == revision)
+    if instead_of is not None:
+        statement = statement.where(targets.c.status == instead_of)
     return await affects(conn, statement.values(values))
 
 

@@ -10,6 +10,7 @@ from portico.control import gateways as steps
 from portico.control.arns import gateway_arn, workload_identity_arn
 from portico.control.documents import gateway_faults, on_gateway_faults
 from portico.control.idempotency import TOKEN, once
+from portico.control.not_built import lookup
 from portico.control.operations.context import OperationContext
 from portico.control.paging import read_page
 from portico.control.relaxations import Ground
@@ -31,6 +32,11 @@ _ECHOED: Final = (
     "exceptionLevel",
 )
 _SUMMARIZED: Final = ("name", "description", "authorizerType", "protocolType")
+#: What a target's document is judged by; a gateway has up to thousands of targets, so they are not read for less.
+_TARGETS_DEPEND_ON: Final = (
+    "protocolConfiguration.mcp.sessionConfiguration",
+    "protocolConfiguration.mcp.supportedVersions",
+)
 _BESIDE: Final = frozenset({TOKEN, "gatewayIdentifier"})  # what of a request is not the gateway's document
 
 
@@ -163,6 +169,8 @@ async def _check(
 
 async def _check_targets(conn: AsyncConnection, stored: GatewayRow, document: Mapping[str, Any]) -> None:
     """Judge a gateway's new document by the targets that it has: they were saved under another one."""
+    if all(lookup(document, member) == lookup(stored.document, member) for member in _TARGETS_DEPEND_ON):
+        return
     faults: list[Fault] = []
     for target in await targets.documents_of(conn, stored.id):
         found = on_gateway_faults(target.document, document)
