@@ -27,6 +27,7 @@ from portico.authorizer.sigv4 import Signatures
 from portico.control import pruning, targets
 from portico.control.apply import Applier
 from portico.control.changes import CHANGES_JOB, ChangeShipper
+from portico.control.discovering import CredentialedDiscovery
 from portico.control.healing import Healer
 from portico.control.jobs import JobWorker
 from portico.control.sync import Synchronizer
@@ -40,6 +41,8 @@ from portico.gateway.peers import Peers
 from portico.gateway.resource_metadata import ResourceMetadata
 from portico.gateway.session_ends import SessionEnds
 from portico.gateway.store import Snapshots
+from portico.identity import provider_store
+from portico.identity.credentials import Credentials
 from portico.issuer.app import IssuerApp
 from portico.model.errors import StorageUnavailable
 from portico.net.egress import Egress
@@ -132,6 +135,7 @@ async def open_service(settings: Settings, seat: Seat) -> AsyncGenerator[Service
 
         replica = f"{journal.writer}-{secrets.token_hex(_REPLICA_BYTES)}"
         others = _others(database, relay, keyring, replica, seat)
+        credentials = await stack.enter_async_context(_credentials(database, keyring, fetcher, replica))
 
         issuers = IssuerApp(
             database=database,
@@ -160,6 +164,7 @@ async def open_service(settings: Settings, seat: Seat) -> AsyncGenerator[Service
                 ended_sessions.SCOPE: partial(_reload_ended_sessions, others.session_ends, endpoint),
                 peers.SCOPE: others.peers.reload,
                 access_keys.SCOPE: partial(_reload_access_keys, signing_keys),
+                provider_store.SCOPE: credentials.reload,
             },
         )
         await refresher.start()
@@ -168,6 +173,7 @@ async def open_service(settings: Settings, seat: Seat) -> AsyncGenerator[Service
             own_keys.reload,
             revocations.reload,
             signing_keys.reload,
+            credentials.load_all,
             issuers.load_all,
             partial(_reload_ended_sessions, others.session_ends, endpoint, frozenset[str]()),
         ):
@@ -175,11 +181,12 @@ async def open_service(settings: Settings, seat: Seat) -> AsyncGenerator[Service
         await others.peers.join()
         stack.push_async_callback(others.peers.leave)
 
-        synchronizer = Synchronizer(database, partial(discover, relay=relay))
         worker = JobWorker(
             database,
             {
-                targets.SYNC_JOB: synchronizer.run,
+                targets.SYNC_JOB: Synchronizer(
+                    database, CredentialedDiscovery(credentials, partial(discover, relay=relay))
+                ).run,
                 pruning.PRUNE_JOB: pruning.Pruner(database).run,
                 CHANGES_JOB: ChangeShipper(database, journal).run,
             },
@@ -259,6 +266,17 @@ async def _database(
         yield database, None
     finally:
         await database.aclose()
+
+
+@asynccontextmanager
+async def _credentials(
+    database: Database, keyring: Keyring, fetcher: Fetcher, replica: str
+) -> AsyncGenerator[Credentials]:
+    made = Credentials(database=database, keyring=keyring, fetcher=fetcher, owner=replica)
+    try:
+        yield made
+    finally:
+        await made.aclose()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
