@@ -32,6 +32,11 @@ RELAXATIONS: Final = (
         setting="",
     ),
     Relaxation(
+        constraint="UpdateGatewayRequest.roleArn:required",
+        rule="likewise, may be left out",
+        setting="",
+    ),
+    Relaxation(
         constraint="CreateGatewayTargetRequest.gatewayIdentifier:required",
         rule="is given by the gateway that the target stands under",
         setting="",
