@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from portico.authorizer.access_keys import AccessKeys, sealed_secret
-from portico.authorizer.authorizer import Authorizer, InboundRequest
+from portico.authorizer.authorizer import Authorizer
 from portico.authorizer.revocations import Revocations
 from portico.authorizer.sigv4 import Signatures
 from portico.crypto.keyring import Keyring
@@ -17,6 +17,7 @@ from portico.model.principal import ANONYMOUS
 from portico.model.secret import Secret
 from portico.storage import access_keys
 from portico.storage.access_keys import AccessKeyRow
+from portico.web.exchange import AsgiExchange
 from support.signing import SECRET, Signer
 
 GATEWAY = "tools-0123456789"
@@ -71,15 +72,27 @@ class Reader:
     """A body, and whether somebody read it."""
 
     def __init__(self, body, error=None):
-        self.body = body
+        self.content = body
         self.error = error
         self.asked = 0
 
-    async def __call__(self):
+    async def __call__(self, limit):
         self.asked += 1
         if self.error is not None:
             raise self.error
-        return self.body
+        assert len(self.content) <= limit
+        return self.content
+
+
+class Request(AsgiExchange):
+    """A signed request whose body is what a reader says."""
+
+    def __init__(self, sent, reader):
+        super().__init__({**sent.scope}, None, None)
+        self.reader = reader
+
+    async def body(self, limit):
+        return await self.reader(limit)
 
 
 def sign(key_id, method="POST", body=BODY, **more):
@@ -88,7 +101,7 @@ def sign(key_id, method="POST", body=BODY, **more):
 
 async def authenticate(authorizer, rules, sent, reader=None):
     reader = reader or Reader(sent.body)
-    request = InboundRequest(scope=sent.scope, body=reader)
+    request = Request(sent, reader)
     return await authorizer.authenticate(
         rules, audience=frozenset({URL}), authorization=sent.header(b"authorization"), request=request
     )

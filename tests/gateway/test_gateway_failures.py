@@ -114,9 +114,9 @@ async def test_a_call_that_cannot_be_recorded_is_not_made(house):
     async with modern_server() as server:
         url = await house.add_gateway()
         await house.add_target(server.url)
-        small = Journal(house.directory / "small", writer="small", max_bytes=2000)
+        small = Journal(house.directory / "small", writer="small", max_bytes=8000)
         house.endpoint._calls._recorder = Recorder(small)
-        statuses = [(await house.modern(url, *CALL, number=n)).status for n in range(12)]
+        statuses = [(await house.modern(url, *CALL, number=n)).status for n in range(24)]
         made = len(server.calls)
         refused = await house.modern(url, *CALL)
         assert statuses[0] == 200

@@ -141,7 +141,7 @@ async def test_it_counts_and_cancels_calls_for_other_replicas(ask, there, cancel
     held = cancellations.in_flight.hold(("p", "r", "s", 1), Cancellable())
     assert await ask(COUNT_PATH, BODY, sealed(there)) == 1
     assert await ask(CANCEL_PATH, BODY, sealed(there, path=CANCEL_PATH)) is True
-    await held.aclose()
+    held.release()
     assert await ask(COUNT_PATH, BODY, sealed(there)) == 0
     assert await ask(CANCEL_PATH, BODY, sealed(there, path=CANCEL_PATH)) is False
 

@@ -8,10 +8,12 @@ import pytest
 
 from gateway.house import META, endless_progress, modern_request, until
 from gateway.test_gateway_cancel import STREAMING, assert_nothing_is_left
-from portico.gateway import streaming
 from portico.gateway.request import Reply
 from portico.gateway.streaming import AnswerStream
+from portico.service import direct
+from portico.web import exchange
 from portico.web.asgi import ClientDisconnected
+from portico.web.exchange import AsgiExchange
 from targets import servers
 from targets.servers import legacy_server, misbehaving_server, modern_server
 
@@ -33,9 +35,18 @@ class Sent:
         return b"".join(message.get("body", b"") for message in self.messages)
 
 
+async def never():
+    await asyncio.Event().wait()
+
+
+def over(sent):
+    """Return an exchange whose answer goes to ``sent``."""
+    return AsgiExchange({"type": "http", "method": "POST", "path": "/", "headers": []}, never, sent)
+
+
 async def test_silence_is_broken_by_comments_so_that_no_proxy_gives_up():
     sent = Sent()
-    stream = AnswerStream(sent, [], may_stream=True, keep_alive=0.01)
+    stream = AnswerStream(over(sent), (), keep_alive=0.01)
     await until(lambda: sent.body.count(b":\n\n") >= 3)
     await stream.finish(Reply(400, b"{}"))
     assert sent.messages[0]["status"] == 200
@@ -47,7 +58,7 @@ async def test_silence_is_broken_by_comments_so_that_no_proxy_gives_up():
 
 async def test_an_answer_that_comes_soon_keeps_its_status_and_is_no_stream():
     sent = Sent()
-    stream = AnswerStream(sent, [(b"vary", b"Origin")], may_stream=True, keep_alive=60)
+    stream = AnswerStream(over(sent), ((b"vary", b"Origin"),), keep_alive=60)
     await stream.finish(Reply(404, b"{}"))
     assert sent.messages[0]["status"] == 404
     assert (b"vary", b"Origin") in sent.messages[0]["headers"]
@@ -55,10 +66,10 @@ async def test_an_answer_that_comes_soon_keeps_its_status_and_is_no_stream():
 
 
 async def test_a_reader_that_stops_counts_as_gone(monkeypatch):
-    monkeypatch.setattr(streaming, "SEND_SECONDS", 0.05)
+    monkeypatch.setattr(exchange, "SEND_SECONDS", 0.05)
     sent = Sent()
     sent.blocked = True
-    stream = AnswerStream(sent, [], may_stream=True, keep_alive=0.01)
+    stream = AnswerStream(over(sent), (), keep_alive=0.01)
     with pytest.raises(ClientDisconnected):
         await stream.event(b"{}")
     with pytest.raises(ClientDisconnected):
@@ -67,7 +78,7 @@ async def test_a_reader_that_stops_counts_as_gone(monkeypatch):
 
 
 async def test_a_client_that_never_reads_does_not_hold_a_call(house, monkeypatch):
-    monkeypatch.setattr(streaming, "SEND_SECONDS", 0.2)
+    monkeypatch.setattr(direct, "SEND_SECONDS", 0.2)
     monkeypatch.setattr(servers, "_run_tool", endless_progress)
     async with modern_server(answers="sse") as server:
         await house.add_gateway(protocolConfiguration={"mcp": STREAMING})

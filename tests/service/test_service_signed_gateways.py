@@ -8,8 +8,6 @@ from portico_process import Portico
 
 from support.signing import SECRET, Signer
 
-pytestmark = pytest.mark.xfail(reason="the endpoint does not hand a request over to be verified yet")
-
 PATH_KEYS = {"invoker": "PORTICO_AN_INVOKER_1", "reader": "PORTICO_A_READER_123", "confined": "PORTICO_CONFINED_123"}
 META = "io.modelcontextprotocol/"
 

@@ -60,9 +60,7 @@ async def list_changes(
     async with database.read() as conn:  # first: what is journaled between the looks is seen twice, not never
         waiting = [msgspec.convert(row.record, ChangeRecord) for row in await changes.list_all(conn)]
     found = {
-        record.change: _Place(writer="", sequence=0, record=record)
-        for record in waiting
-        if _matches(record, wanted)
+        record.change: _Place(writer="", sequence=0, record=record) for record in waiting if _matches(record, wanted)
     }
     for entry in await _recorded(database, ChangeRecord, wanted, limit, directory):
         found[entry.record.change] = entry

@@ -31,7 +31,7 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", t
     era: str
     version: str
     issuer: str
-    user: str  #: the token's subject; empty for machines and anonymous callers
+    user: str  #: the token's subject, or the ARN of who signed; empty for machines and anonymous callers
     client: str
     kind: str  #: of principal: user, machine or anonymous
     outcome: Outcome

@@ -1,8 +1,7 @@
 """The inbound authorizer: the one place where a :class:`~portico.model.principal.Principal` is made."""
 
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Final, assert_never
 
@@ -18,17 +17,10 @@ from portico.model.errors import Forbidden, InvalidToken, MissingSignature, Miss
 from portico.model.principal import ANONYMOUS, Principal
 from portico.oauth.access_token import AccessToken, check_time, read_access_token
 from portico.oauth.jwt import MAX_TOKEN_BYTES, parse, quoted, refused, verify
-from portico.web.asgi import Scope
+from portico.web.exchange import Exchange
 
+MAX_SIGNED_BYTES: Final = 6 * 1024 * 1024  #: of a signed body (AgentCore quota for a payload)
 _SCHEME: Final = b"bearer "
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InboundRequest:
-    """All of a request, for gateways whose callers sign it; nothing of it is looked at where a token decides."""
-
-    scope: Scope  #: ASGI's
-    body: Callable[[], Awaitable[bytes]]  #: reads all of the body, bounded; asked only once the signature is in order
 
 
 class Authorizer:
@@ -59,7 +51,7 @@ class Authorizer:
         *,
         audience: frozenset[str],
         authorization: bytes | None,
-        request: InboundRequest | None = None,
+        request: Exchange | None = None,
     ) -> Principal:
         """Return who calls.
 
@@ -116,13 +108,13 @@ class Authorizer:
         return known.principal
 
     async def _by_signature(
-        self, rules: gateway.IamAuthorizer | gateway.AuthenticateOnlyAuthorizer, request: InboundRequest | None
+        self, rules: gateway.IamAuthorizer | gateway.AuthenticateOnlyAuthorizer, request: Exchange | None
     ) -> Principal:
         """Judge a signature; its header first, so that nobody makes us read a body with one that cannot count."""
         if self._signatures is None or request is None:
             raise MissingSignature("Missing Authentication Token", detail="signatures are not verified here")
-        unproven = self._signatures.begin(signed_request(request.scope))
-        key = unproven.prove(await request.body())
+        unproven = self._signatures.begin(signed_request(request))
+        key = unproven.prove(await request.body(MAX_SIGNED_BYTES))
         caller = _key_principal(key)
         if isinstance(rules, gateway.IamAuthorizer) and not key.may_invoke(rules.gateway_id):
             refusal = Forbidden(
@@ -176,10 +168,10 @@ def bearer_token(authorization: bytes | None) -> bytes:
     return token
 
 
-def signed_request(scope: Scope) -> SignedRequest:
+def signed_request(exchange: Exchange) -> SignedRequest:
     """Return what of an HTTP request a signature covers, apart from its body."""
     return SignedRequest(
-        method=scope["method"], raw_path=scope["raw_path"], query=scope["query_string"], headers=scope["headers"]
+        method=exchange.method, raw_path=exchange.raw_path, query=exchange.query, headers=exchange.headers
     )
 
 

@@ -4,12 +4,12 @@ import msgspec
 
 from portico.gateway import rendering
 from portico.gateway.cancellation import Cancellations
-from portico.gateway.inflight import CallCancelled, CallKey, Cancellable, DisconnectWatch
+from portico.gateway.inflight import CallCancelled, CallKey, Cancellable
 from portico.gateway.pipeline import CallParams, Notify, call_tool, facts_of
 from portico.gateway.recording import Recorder
 from portico.gateway.request import ACCEPTED, Reply, Request
 from portico.gateway.streaming import AnswerStream
-from portico.model.call import Notification
+from portico.model.call import LogLevel, Notification
 from portico.model.errors import PorticoError
 from portico.protocol.era import progress_token
 from portico.protocol.errors import INVALID_PARAMS, RpcRefused
@@ -44,10 +44,20 @@ class ToolCalls:
         except RpcRefused as refusal:
             self._recorder.refused(facts_of(request, ""), refusal)
             raise
-        may_stream = request.gateway.streaming and request.headers.accepts_events
-        stream = AnswerStream(request.send, request.cors, may_stream=may_stream)
+        if request.gateway.streaming and request.headers.accepts_events:
+            await self._serve_stream(request, params, token, level)
+            return
+        reply = await self._call(request, params, None)
+        if reply is not None:
+            headers = (*reply.headers, *request.cors) if request.cors else reply.headers
+            await request.exchange.respond(reply.status, headers, reply.body)
+
+    async def _serve_stream(
+        self, request: Request, params: CallParams, token: bytes | None, level: LogLevel | None
+    ) -> None:
+        stream = AnswerStream(request.exchange, request.cors)
         notify = None
-        if may_stream and (token is not None or level is not None):
+        if token is not None or level is not None:
             params = msgspec.structs.replace(params, wants_progress=token is not None, log_level=level)
             notify = _notify(stream, token)
         try:
@@ -70,12 +80,13 @@ class ToolCalls:
 
     async def _call(self, request: Request, params: CallParams, notify: Notify | None) -> Reply | None:
         """Return the answer; None when nobody waits for one."""
-        ending = Cancellable()
+        ending = Cancellable(request.exchange.task)
+        held = None
         if request.modern:
-            watch = DisconnectWatch(request.receive, ending)
+            request.exchange.watch(ending.disconnected)
         else:
             assert request.message.id is not None  # a notification is no call
-            watch = self._in_flight.hold(_key(request, request.message.id), ending)
+            held = self._in_flight.hold(_key(request, request.message.id), ending)
         try:
             answer = await call_tool(request, params, recorder=self._recorder, ending=ending, notify=notify)
             return rendering.answered(answer, request)
@@ -84,7 +95,10 @@ class ToolCalls:
         except PorticoError as error:
             return rendering.failed(error, request, tool=params.name)
         finally:
-            await watch.aclose()
+            if held is None:
+                request.exchange.unwatch()
+            else:
+                held.release()
 
 
 def read_params(message: Message) -> CallParams:
@@ -132,5 +146,5 @@ def _key(request: Request, request_id: RequestId) -> CallKey:
     Without a session it is the caller and where it calls from: request ids are small numbers that every client of
     the same principal uses too.
     """
-    where = request.client_host if request.session is None else request.session.number
+    where = request.exchange.client_host if request.session is None else request.session.number
     return (request.principal.key, request.endpoint.resource, where, request_id)

@@ -1,4 +1,4 @@
-"""The MCP endpoint: raw ASGI for ``/g/{gatewayId}/mcp`` and ``/g/{gatewayId}/mcp/{target}``.
+"""The MCP endpoint: what is served at ``/g/{gatewayId}/mcp`` and ``/g/{gatewayId}/mcp/{target}``.
 
 The order is the security of it: what a caller may learn grows with every step.
 
@@ -36,8 +36,9 @@ from portico.protocol.errors import INVALID_REQUEST, RpcRefused
 from portico.protocol.headers import McpHeaders
 from portico.protocol.jsonrpc import Message
 from portico.targets.sessions import UpstreamSessions
-from portico.web.asgi import ClientDisconnected, Header, Receive, Scope, Send, read_body, request_id, send_response
+from portico.web.asgi import ClientDisconnected, Header, Receive, Scope, Send
 from portico.web.cors import cors_headers, is_preflight, preflight_headers
+from portico.web.exchange import AsgiExchange, Exchange
 
 MAX_REQUEST_BYTES: Final = 6 * 1024 * 1024  #: AgentCore quota for a payload
 MAX_UNPROVEN_BYTES: Final = 64 * 1024  #: read of a refused request whose sender is not known
@@ -49,20 +50,18 @@ _JSON: Final = b"application/json"
 _log = structlog.get_logger("portico.gateway")
 
 
-class _Visit(msgspec.Struct, frozen=True, kw_only=True):
+class _Visit(msgspec.Struct, frozen=True):
     """One HTTP request at a known place; nothing in it is judged yet."""
 
-    id: str
-    scope: Scope
-    receive: Receive
-    send: Send
+    exchange: Exchange
     live: Live
     endpoint: Endpoint
     headers: McpHeaders
     cors: tuple[Header, ...]
 
     async def reply(self, reply: Reply) -> None:
-        await send_response(self.send, reply.status, (*reply.headers, *self.cors), reply.body)
+        headers = (*reply.headers, *self.cors) if self.cors else reply.headers
+        await self.exchange.respond(reply.status, headers, reply.body)
 
 
 class McpEndpoint:
@@ -92,30 +91,26 @@ class McpEndpoint:
         self._methods = Methods(self._sessions)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one HTTP request over ASGI."""
+        await self.serve(AsgiExchange(scope, receive, send))
+
+    async def serve(self, exchange: Exchange) -> None:
         """Serve one HTTP request."""
-        found = self._snapshots.route(scope["path"])
+        found = self._snapshots.route(exchange.path)
         if found is None:
             reply = rendering.http_error(404, "There is no such gateway or target here.")
-            await send_response(send, reply.status, reply.headers, reply.body)
+            await exchange.respond(reply.status, reply.headers, reply.body)
             return
         live, endpoint = found
         origins = live.snapshot.origins
-        if is_preflight(scope):
-            await send_response(send, 204, preflight_headers(origins, scope, methods=ALLOWED_METHODS), b"")
+        if exchange.method == "OPTIONS" and is_preflight(exchange.method, exchange.headers):
+            permission = preflight_headers(origins, exchange.headers, methods=ALLOWED_METHODS)
+            await exchange.respond(204, permission, b"")
             return
-        read = headers.collect(scope["headers"])
-        visit = _Visit(
-            id=request_id(scope),
-            scope=scope,
-            receive=receive,
-            send=send,
-            live=live,
-            endpoint=endpoint,
-            headers=read,
-            cors=cors_headers(origins, read.origin),
-        )
+        read = headers.collect(exchange.headers)
+        cors = () if read.origin is None else cors_headers(origins, read.origin)
         with live:
-            await self._answer(visit)
+            await self._answer(_Visit(exchange, live, endpoint, read, cors))
 
     def session_ended(self, number: str, *, expires_at: int) -> None:
         """Take note that a session ended at another replica."""
@@ -133,8 +128,8 @@ class McpEndpoint:
         except PorticoError as error:
             await visit.reply(rendering.refused(error, None))
         except Exception:  # noqa: BLE001 - the outermost handler: logged, answered with 500
-            _log.exception("request_failed", request_id=visit.id, gateway=visit.live.snapshot.gateway.id)
-            await visit.reply(rendering.http_error(500, f"Internal error; the log has it under {visit.id}."))
+            _log.exception("request_failed", request_id=visit.exchange.id, gateway=visit.live.snapshot.gateway.id)
+            await visit.reply(rendering.http_error(500, f"Internal error; the log has it under {visit.exchange.id}."))
 
     async def _serve(self, visit: _Visit) -> None:
         if not visit.live.snapshot.origins.allows(visit.headers.origin):
@@ -147,7 +142,7 @@ class McpEndpoint:
         except (Unauthenticated, Forbidden) as error:
             await self._record_denied(visit, error)
             raise
-        match visit.scope["method"]:
+        match visit.exchange.method:
             case "POST":
                 await self._post(visit, principal)
             case "DELETE" if visit.live.snapshot.gateway.session_timeout:
@@ -164,12 +159,14 @@ class McpEndpoint:
             visit.live.snapshot.gateway.authorizer,
             audience=visit.endpoint.audience,
             authorization=visit.headers.authorization,
+            request=visit.exchange,
         )
 
     async def _post(self, visit: _Visit, principal: Principal) -> None:
-        if visit.headers.content_type.partition(b";")[0].strip().lower() != _JSON:
+        content_type = visit.headers.content_type
+        if content_type != _JSON and content_type.partition(b";")[0].strip().lower() != _JSON:
             raise UnsupportedMedia("The content type must be application/json.")
-        message = jsonrpc.decode(await read_body(visit.receive, MAX_REQUEST_BYTES))
+        message = jsonrpc.decode(await visit.exchange.body(MAX_REQUEST_BYTES))
         gateway = visit.live.snapshot.gateway
         try:
             spoken = era.classify(message, visit.headers, gateway.supported_versions)
@@ -180,7 +177,7 @@ class McpEndpoint:
             await visit.reply(rendering.refused(refusal, message.raw_id))
             return
         request = Request(
-            id=visit.id,
+            exchange=visit.exchange,
             live=visit.live,
             endpoint=visit.endpoint,
             principal=principal,
@@ -188,15 +185,8 @@ class McpEndpoint:
             message=message,
             spoken=spoken if session is None else Spoken("legacy", session.version),
             session=session,
-            client_host=(visit.scope.get("client") or ("",))[0],
             cors=visit.cors,
-            receive=visit.receive,
-            send=visit.send,
         )
-        await self._dispatch(visit, request)
-
-    async def _dispatch(self, visit: _Visit, request: Request) -> None:
-        message = request.message
         try:
             if message.method == TOOLS_CALL and message.id is not None:
                 await self._calls.serve(request)
@@ -241,11 +231,11 @@ class McpEndpoint:
 
     async def _record_denied(self, visit: _Visit, error: Unauthenticated | Forbidden) -> None:
         """Record a refused ``tools/call``; only now is it worth looking at what was refused."""
-        if visit.scope["method"] != "POST":
+        if visit.exchange.method != "POST":
             return
         limit = MAX_UNPROVEN_BYTES if error.caller is None else MAX_REQUEST_BYTES
         try:
-            message = jsonrpc.decode(await read_body(visit.receive, limit))
+            message = jsonrpc.decode(await visit.exchange.body(limit))
         except PorticoError:
             return  # no call, whatever it was
         if message.method == TOOLS_CALL:
@@ -261,7 +251,7 @@ def _facts(visit: _Visit, principal: Principal, message: Message) -> CallFacts:
     named = visit.endpoint.target
     target, tool = (named, name) if named else naming.split(name)
     return CallFacts(
-        request_id=visit.id,
+        request_id=visit.exchange.id,
         gateway=visit.live.snapshot.gateway.id,
         target=target,
         tool=tool,

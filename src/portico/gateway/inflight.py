@@ -7,14 +7,10 @@ cancellation stops here: the request's task goes on and ends normally.
 
 import asyncio
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Self
 
 from portico.model.errors import PorticoError
 from portico.protocol.jsonrpc import RequestId
-from portico.web.asgi import Receive
-
-#: Seconds after which a call is worth a task that watches for its client's end; most calls are over by then.
-WATCH_AFTER: Final = 0.05
 
 
 class CallCancelled(PorticoError):
@@ -31,31 +27,37 @@ class CallCancelled(PorticoError):
 class Cancellable:
     """A block that :meth:`cancel` ends with :class:`CallCancelled`; built like ``asyncio.timeout``."""
 
-    __slots__ = ("_cancelling", "_disconnected", "_requested", "_task")
+    __slots__ = ("_cancelling", "_disconnected", "_entered", "_requested", "_task")
 
-    def __init__(self) -> None:
-        self._task: asyncio.Task[object] | None = None
+    def __init__(self, task: asyncio.Task[Any] | None = None) -> None:
+        """Take the task that will enter the block; the current one when none is given."""
+        running = task or asyncio.current_task()
+        assert running is not None
+        self._task = running
+        self._entered = False
         self._cancelling = 0
         self._requested = False
         self._disconnected = False
 
+    def disconnected(self) -> None:
+        """End the block because its client went away."""
+        self.cancel(disconnected=True)
+
     def cancel(self, *, disconnected: bool = False) -> None:
         """End the block at its current await; without effect when it has ended."""
-        if self._task is not None and not self._requested:
+        if self._entered and not self._requested:
             self._requested, self._disconnected = True, disconnected
             self._task.cancel()
 
     def __enter__(self) -> Self:
-        self._task = asyncio.current_task()
-        assert self._task is not None
+        self._entered = True
         self._cancelling = self._task.cancelling()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        task, self._task = self._task, None
-        assert task is not None
+        task, self._entered = self._task, False
         # Our own cancellation is taken back; one from outside (shutdown) goes on its way.
         if self._requested and task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise CallCancelled(disconnected=self._disconnected) from error
@@ -75,7 +77,7 @@ class InFlight:
         return sum(map(len, self._calls.values()))
 
     def hold(self, key: CallKey, call: Cancellable) -> "HeldCall":
-        """Remember a call until the answer to it is closed."""
+        """Remember a call until it is released."""
         self._calls.setdefault(key, []).append(call)
         return HeldCall(self._calls, key, call)
 
@@ -93,7 +95,7 @@ class InFlight:
 
 
 class HeldCall:
-    """A call that can be named until :meth:`aclose`."""
+    """A call that can be named until :meth:`release`."""
 
     __slots__ = ("_call", "_calls", "_key")
 
@@ -102,36 +104,9 @@ class HeldCall:
         self._key = key
         self._call = call
 
-    async def aclose(self) -> None:
+    def release(self) -> None:
         """Forget the call."""
         same = self._calls[self._key]
         same.remove(self._call)
         if not same:
             del self._calls[self._key]
-
-
-class DisconnectWatch:
-    """Cancels a call when its client goes away; costs a timer, and a task only when the call lasts."""
-
-    __slots__ = ("_call", "_receive", "_task", "_timer")
-
-    def __init__(self, receive: Receive, call: Cancellable) -> None:
-        self._receive = receive
-        self._call = call
-        self._task: asyncio.Task[None] | None = None
-        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER, self._start)
-
-    async def aclose(self) -> None:
-        """Stop watching; leaves no task behind."""
-        self._timer.cancel()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
-
-    def _start(self) -> None:
-        self._task = asyncio.ensure_future(self._watch())
-
-    async def _watch(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        self._call.cancel(disconnected=True)

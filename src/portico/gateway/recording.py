@@ -120,7 +120,7 @@ class CallRecording:
                 era=facts.era,
                 version=facts.version,
                 issuer=caller.issuer,
-                user=caller.subject if caller.kind == "user" else "",
+                user=caller.subject if caller.kind in ("user", "aws") else "",
                 client=caller.client_id,
                 kind=caller.kind,
                 outcome=outcome,

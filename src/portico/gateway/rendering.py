@@ -5,7 +5,16 @@ from typing import Final
 from portico.gateway.request import JSON_HEADERS, Reply, Request
 from portico.gateway.snapshot import Endpoint, Snapshot
 from portico.model.call import Answer, RpcError
-from portico.model.errors import Forbidden, LimitExceeded, PorticoError, Unauthenticated, Unavailable, UpstreamError
+from portico.model.errors import (
+    Forbidden,
+    LimitExceeded,
+    PorticoError,
+    SignatureRefused,
+    Unauthenticated,
+    Unavailable,
+    UpstreamError,
+)
+from portico.model.gateway import JwtAuthorizer
 from portico.oauth.challenge import bearer_challenge, describe
 from portico.protocol import revisions, server
 from portico.protocol.capabilities import lacks
@@ -38,6 +47,9 @@ def http_error(status: int, public: str, *headers: Header) -> Reply:
 def challenged(error: PorticoError, snapshot: Snapshot, endpoint: Endpoint) -> Reply:
     """Return the 401 or 403 of a refused caller (RFC 6750 section 3, RFC 9728 section 5.1)."""
     debug = snapshot.gateway.debug
+    if not isinstance(snapshot.gateway.authorizer, JwtAuthorizer):  # no token would help
+        name = error.aws_code if isinstance(error, SignatureRefused) else "AccessDeniedException"
+        return http_error(error.status, describe(error, debug=debug), (b"x-amzn-errortype", name.encode()))
     challenge = bearer_challenge(error, resource_metadata=endpoint.metadata_url, scopes=snapshot.scopes, debug=debug)
     return http_error(error.status, describe(error, debug=debug), (b"www-authenticate", challenge))
 

@@ -1,6 +1,5 @@
 """One authenticated JSON-RPC request on its way through the gateway, and how it is answered."""
 
-from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -14,7 +13,8 @@ from portico.model.principal import Principal
 from portico.protocol.era import Spoken
 from portico.protocol.headers import McpHeaders
 from portico.protocol.jsonrpc import Message
-from portico.web.asgi import Header, Receive, Send
+from portico.web.asgi import Header
+from portico.web.exchange import Exchange
 
 #: Answers depend on who asks, so no cache on the way may keep them.
 JSON_HEADERS: Final[tuple[Header, ...]] = (
@@ -26,7 +26,7 @@ JSON_HEADERS: Final[tuple[Header, ...]] = (
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """A decoded message of a known caller. ``principal`` was made by the authorizer."""
 
-    id: str  #: of the HTTP request, for logs and audit
+    exchange: Exchange
     live: Live
     endpoint: Endpoint
     principal: Principal
@@ -34,10 +34,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     message: Message
     spoken: Spoken
     session: Session | None
-    client_host: str  #: the peer's address; never for authorization
-    cors: Sequence[Header]
-    receive: Receive
-    send: Send
+    cors: tuple[Header, ...]
+
+    @property
+    def id(self) -> str:
+        """Return the id of the HTTP request, for logs and audit."""
+        return self.exchange.id
 
     @property
     def gateway(self) -> Gateway:

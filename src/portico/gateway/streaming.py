@@ -5,18 +5,15 @@ then an error keeps its HTTP status.
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from typing import Final
 
 from portico.gateway.request import Reply
 from portico.protocol import sse
-from portico.web.asgi import ClientDisconnected, Header, Send, send_response
-from portico.web.deadline import within
+from portico.web.asgi import ClientDisconnected, Header
+from portico.web.exchange import Exchange
 
 KEEP_ALIVE_SECONDS: Final = 15.0
-#: Seconds that a client may take to read what was sent before; a slower one counts as gone.
-SEND_SECONDS: Final = 30.0
 EVENT_HEADERS: Final[tuple[Header, ...]] = (
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-store"),
@@ -26,24 +23,17 @@ _COMMENT: Final = b":\n\n"
 
 
 class AnswerStream:
-    """Sends one answer. With ``may_stream`` it turns into events when needed."""
+    """Sends one answer that turns into events when needed."""
 
-    __slots__ = ("_begun", "_cors", "_keep_alive", "_lock", "_send", "_timer", "may_stream")
+    __slots__ = ("_begun", "_cors", "_exchange", "_keep_alive", "_lock", "_timer")
 
-    def __init__(
-        self, send: Send, cors: Sequence[Header], *, may_stream: bool, keep_alive: float = KEEP_ALIVE_SECONDS
-    ) -> None:
-        self.may_stream = may_stream
-        self._send = send
+    def __init__(self, exchange: Exchange, cors: tuple[Header, ...], *, keep_alive: float = KEEP_ALIVE_SECONDS) -> None:
+        self._exchange = exchange
         self._cors = cors
         self._begun = False
         self._lock = asyncio.Lock()
         self._keep_alive: asyncio.Task[None] | None = None
-        self._timer = (
-            asyncio.get_running_loop().call_later(keep_alive, self._start_keep_alive, keep_alive)
-            if may_stream
-            else None
-        )
+        self._timer = asyncio.get_running_loop().call_later(keep_alive, self._start_keep_alive, keep_alive)
 
     async def event(self, message: bytes) -> None:
         """Send a notification as an event.
@@ -51,7 +41,7 @@ class AnswerStream:
         Raises:
             ClientDisconnected: the client does not read.
         """
-        await self._within_bounds(self._chunk(sse.encode(message)))
+        await self._chunk(sse.encode(message))
 
     async def finish(self, reply: Reply) -> None:
         """Send the final response and end the answer: as the last event, or plainly.
@@ -61,17 +51,13 @@ class AnswerStream:
         """
         await self.aclose()
         if self._begun:
-            last = sse.encode(reply.body) if reply.body else b""
-            sending = self._send({"type": "http.response.body", "body": last})
+            await self._exchange.push(sse.encode(reply.body) if reply.body else b"", last=True)
         else:
-            sending = send_response(self._send, reply.status, (*reply.headers, *self._cors), reply.body)
-        await self._within_bounds(sending)
+            await self._exchange.respond(reply.status, (*reply.headers, *self._cors), reply.body)
 
     async def aclose(self) -> None:
         """Stop what this answer started. Alone, it is for an answer that nobody reads any more."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._timer.cancel()
         task, self._keep_alive = self._keep_alive, None
         if task is not None:
             task.cancel()
@@ -80,10 +66,9 @@ class AnswerStream:
     async def _chunk(self, data: bytes) -> None:
         async with self._lock:  # a comment and a notification must not begin the stream twice
             if not self._begun:
-                headers = [*EVENT_HEADERS, *self._cors]
-                await self._send({"type": "http.response.start", "status": 200, "headers": headers})
                 self._begun = True
-            await self._send({"type": "http.response.body", "body": data, "more_body": True})
+                await self._exchange.begin(200, (*EVENT_HEADERS, *self._cors))
+            await self._exchange.push(data)
 
     def _start_keep_alive(self, seconds: float) -> None:
         self._keep_alive = asyncio.ensure_future(self._comment(seconds))
@@ -91,12 +76,5 @@ class AnswerStream:
     async def _comment(self, seconds: float) -> None:
         with suppress(ClientDisconnected):  # whoever sends the next event learns it too
             while True:
-                await self._within_bounds(self._chunk(_COMMENT))
+                await self._chunk(_COMMENT)
                 await asyncio.sleep(seconds)
-
-    @staticmethod
-    async def _within_bounds(sending: Awaitable[None]) -> None:
-        try:
-            await within(SEND_SECONDS, sending)
-        except TimeoutError as error:
-            raise ClientDisconnected from error

@@ -1,7 +1,8 @@
 """One tool call on its way to a target, and what comes back."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from portico.model.gateway import Era
 from portico.model.principal import Principal
@@ -10,8 +11,7 @@ from portico.model.principal import Principal
 LogLevel = Literal["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolCall:
+class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
     """A call as it is handed to a target: names as the target has them, the envelope still to be built."""
 
     tool: str
@@ -26,8 +26,7 @@ class ToolCall:
     mirrored: tuple[tuple[bytes, bytes], ...] = ()  #: ``Mcp-Param-*`` headers, the client's as sent or made by us
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RpcError:
+class RpcError(msgspec.Struct, frozen=True, kw_only=True):
     """A JSON-RPC error object as the target sent it."""
 
     code: int
@@ -35,8 +34,7 @@ class RpcError:
     data: bytes | None = None  #: raw JSON
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """How a target answered: exactly one of ``result`` (raw JSON object) and ``error``."""
 
     result: bytes | None = None
@@ -45,8 +43,7 @@ class Answer:
     version: str = ""  #: the protocol revision whose rules ``result`` follows
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notification:
+class Notification(msgspec.Struct, frozen=True, kw_only=True):
     """Something that a target said before its answer.
 
     ``params`` is a raw JSON object. For progress it is without the ``progressToken``, which only the two ends know.

@@ -3,8 +3,9 @@
 import asyncio
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from portico.model.errors import UpstreamInvalid, UpstreamTimeout, UpstreamUnreachable
 from portico.net.connection import KEEP_ALIVE, Connection, Timeouts
@@ -17,8 +18,7 @@ LOOK_AFTER: Final = 0.005
 CLOSE_SECONDS: Final = 2.0  #: bound of closing
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Peer:
+class Peer(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     """Where requests go, and how. Peers that differ only in limits or in the URL's path share connections."""
 
     url: str  #: absolute; only scheme, host and port count

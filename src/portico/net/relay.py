@@ -21,10 +21,10 @@ from portico.net.connection import StaleConnection, Timeouts
 from portico.net.dial import Dialer
 from portico.net.egress import Egress
 from portico.net.pool import Peer, Pool
-from portico.net.request import HeadWriter
+from portico.net.request import HeadWriter, PreparedHead
 from portico.net.response import Response
 
-__all__ = ["MAX_HEADER_BYTES", "Peer", "Relay", "RelayStats", "Response", "Timeouts"]
+__all__ = ["MAX_HEADER_BYTES", "Peer", "PreparedHead", "Relay", "RelayStats", "Response", "Timeouts"]
 
 MAX_HEADER_BYTES: Final = 64 * 1024  #: of one answer's head
 MAX_PEERS: Final = 1024  #: remembered; idle ones are forgotten first
@@ -51,6 +51,7 @@ class Relay:
         self._pools: dict[tuple[str, str, int, str, str, bool], Pool] = {}
         self._by_peer: dict[Peer, Pool] = {}
         self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def send(
         self,
@@ -84,9 +85,41 @@ class Relay:
             UpstreamInvalid: the answer is not acceptable HTTP.
             UpstreamTooLarge: its head is over the bound.
         """
+        return await self.send_prepared(
+            peer,
+            self.prepare(peer, method, path, headers),
+            (),
+            body,
+            timeouts=timeouts,
+            max_header_bytes=max_header_bytes,
+            repeatable=repeatable,
+        )
+
+    def prepare(self, peer: Peer, method: bytes, path: bytes, headers: Sequence[tuple[bytes, bytes]]) -> PreparedHead:
+        """Check and write the head that many requests to ``peer`` share, for :meth:`send_prepared`.
+
+        Raises:
+            InputError: the request would not be one well-formed request.
+            EgressDenied: the peer's URL cannot be called.
+        """
         pool = self._by_peer.get(peer) or self._pool_for(peer)
-        head = self._heads.write(method, path, pool.authority, headers, len(body))
-        now = asyncio.get_running_loop().time()
+        return self._heads.prepare(method, path, pool.authority, headers)
+
+    async def send_prepared(
+        self,
+        peer: Peer,
+        prepared: PreparedHead,
+        extra: Sequence[tuple[bytes, bytes]],
+        body: bytes,
+        *,
+        timeouts: Timeouts,
+        max_header_bytes: int = MAX_HEADER_BYTES,
+        repeatable: bool = False,
+    ) -> Response:
+        """Send a request whose head was prepared for this ``peer``, with ``extra`` headers; else as :meth:`send`."""
+        pool = self._by_peer.get(peer) or self._pool_for(peer)
+        head = self._heads.finish(prepared, extra, len(body))
+        now = self._time()
         total_at = now + timeouts.total
         connection = pool.take(now) or await pool.acquire(peer, timeouts, total_at)
         try:
@@ -95,7 +128,7 @@ class Relay:
             )
         except StaleConnection:
             pool.drop_idle()
-            if not repeatable and method not in IDEMPOTENT:
+            if not repeatable and prepared.method not in IDEMPOTENT:
                 raise
         connection = await pool.acquire(peer, timeouts, total_at)
         return await connection.exchange(
@@ -115,6 +148,13 @@ class Relay:
         pools = tuple(self._pools.values())
         for pool in pools:
             await pool.aclose()
+
+    def _time(self) -> float:
+        """Return the event loop's clock; asking which loop is running costs a system call in Python 3.11."""
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+        return loop.time()
 
     def _pool_for(self, peer: Peer) -> Pool:
         if self._closed:

@@ -8,7 +8,7 @@ Validation").
 import base64
 import binascii
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -28,11 +28,16 @@ _FIELDS: Final = {
     b"mcp-name": "name",
     b"mcp-session-id": "session",
 }
+#: Ours, and those that nearly every request has: whatever else there is may be one of ``Mcp-Param-*``.
+_KNOWN: Final = frozenset(
+    {*_FIELDS, b"host", b"content-length", b"user-agent", b"accept-encoding", b"accept-language", b"connection"}
+)
+_NONE: Final = frozenset[str]()
 _BASE64: Final = (b"=?base64?", b"?=")
 _PLAIN = re.compile(rb"[\t\x20-\x7e]*\Z")
 
 
-class McpHeaders(msgspec.Struct, kw_only=True):
+class McpHeaders(msgspec.Struct):
     """The headers of one request; a repeated one keeps its first value and is named in ``repeated``."""
 
     authorization: bytes | None = None
@@ -52,21 +57,38 @@ class McpHeaders(msgspec.Struct, kw_only=True):
         return b"text/event-stream" in self.accept
 
 
-def collect(raw: Iterable[tuple[bytes, bytes]]) -> McpHeaders:
+def collect(raw: Sequence[tuple[bytes, bytes]]) -> McpHeaders:
     """Pick the headers that matter out of a request's (names in lower case)."""
-    found: dict[str, bytes] = {}
-    mirrored: list[tuple[bytes, bytes]] = []
-    repeated: frozenset[str] = frozenset()
+    found = dict(raw)
+    repeated = _NONE
+    if len(found) != len(raw):
+        found, repeated = _first_values(raw)
+    get = found.get
+    others = found.keys() - _KNOWN
+    return McpHeaders(
+        get(b"authorization"),
+        get(b"origin"),
+        get(b"accept", b""),
+        get(b"content-type", b""),
+        get(b"mcp-protocol-version"),
+        get(b"mcp-method"),
+        get(b"mcp-name"),
+        get(b"mcp-session-id"),
+        [entry for entry in raw if entry[0].startswith(PARAM_PREFIX)] if others else [],
+        repeated,
+    )
+
+
+def _first_values(raw: Iterable[tuple[bytes, bytes]]) -> tuple[dict[bytes, bytes], frozenset[str]]:
+    """Return the first value of each header, and which of ours are repeated."""
+    found: dict[bytes, bytes] = {}
+    repeated: set[str] = set()
     for key, value in raw:
-        field = _FIELDS.get(key)
-        if field is not None:
-            if field in found:
-                repeated |= {field}
-            else:
-                found[field] = value
-        elif key.startswith(PARAM_PREFIX):
-            mirrored.append((key, value))
-    return McpHeaders(**found, mirrored=mirrored, repeated=repeated)  # pyright: ignore[reportArgumentType] - keys of _FIELDS
+        if key not in found:
+            found[key] = value
+        elif key in _FIELDS:
+            repeated.add(_FIELDS[key])
+    return found, frozenset(repeated)
 
 
 def decode_value(value: bytes) -> str | None:
@@ -111,9 +133,12 @@ def check_name(headers: McpHeaders, name: str) -> None:
     Raises:
         RpcRefused: it is missing, malformed or differs.
     """
-    if headers.name is None:
+    sent = headers.name
+    if sent is None:
         raise mismatch("the header Mcp-Name is required and must repeat params.name.")
-    if decode_value(headers.name) != name:
+    if _PLAIN.match(sent) and not sent.startswith(_BASE64[0]) and sent.decode() == name:
+        return  # the common case
+    if decode_value(sent) != name:
         raise mismatch("the header Mcp-Name differs from params.name.")
 
 
@@ -123,6 +148,8 @@ def check_single(headers: McpHeaders) -> None:
     Raises:
         RpcRefused: names the header.
     """
+    if not headers.repeated and len(headers.mirrored) <= MAX_MIRRORED:
+        return
     for field, name in (("version", "MCP-Protocol-Version"), ("method", "Mcp-Method"), ("name", "Mcp-Name")):
         if field in headers.repeated:
             raise mismatch(f"the header {name} is repeated.")

@@ -1,120 +1,404 @@
-"""uvicorn's HTTP protocol with the bounds that it lacks: bytes of a head, and the time that it may take.
+"""One connection on the wire: llhttp's parser (through httptools), our bounds, and two ways to the application.
 
-It also drains without a failed call. A connection that rests when draining begins is not closed at once: its client
-may just be sending the next request, and a POST that meets a closed connection is not repeated by careful clients.
-So it is served once more, told ``connection: close``, and closed only after it stayed silent.
+Requests of the data plane become a :class:`~portico.service.direct.DirectExchange`; everything else goes through ASGI
+with uvicorn's cycle. Both are answered in the order in which they came.
 
-httptools hands over headers only when they are complete and keeps what is not, so the bytes are counted where they
-arrive. Trailers are dropped: they come after what was authenticated and would join the request's headers.
+Bounds: the bytes of a head, the time that it may take, a rest of a body that nobody reads, and the rest between two
+requests. One timer serves them all: it is armed rarely and looks, when it goes off, whether there is still something
+to wait for. Trailers are dropped: they come after what was authenticated and would join the request's headers.
+
+Draining costs no call. A connection that rests when draining begins is not closed at once: its client may just be
+sending the next request, and a POST that meets a closed connection is not repeated by careful clients. So it is
+served once more, told ``connection: close``, and closed only after it stayed silent.
 """
 
 import asyncio
+import logging
+from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
+from urllib.parse import unquote
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+import httptools
+import uvicorn
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn.server import ServerState
+
+from portico.service.direct import DirectExchange, HeaderBlocks, expects_continue
+from portico.web.asgi import Header
 
 MAX_HEAD_BYTES: Final = 64 * 1024  #: request line and headers, or anything else between two pieces of a body
 #: That a connection which rests is still served while draining; far longer than the pauses of a client under load.
 DRAIN_IDLE_SECONDS: Final = 1.0
 HEAD_SECONDS: Final = 20.0  #: from the connection, or the first byte of a further request, to the end of the head
+REST_SECONDS: Final = 30.0  #: that the rest of a body may take whose request was answered before its end
+PAGE_HIGH_WATER: Final = 64 * 1024  #: bytes of a page's body that wait to be read until the sender is held back
 
 _TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_BAD: Final = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_NEVER: Final = float("inf")
+
+_logger = logging.getLogger("uvicorn.error")
 
 
-class BoundedHttpProtocol(HttpToolsProtocol):
-    """One connection."""
+class DirectApp(Protocol):
+    """What serves the data plane."""
 
-    def __init__(self, *args: Any, lost: Callable[[], None] | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._lost = lost  # told when the connection ends
+    def takes(self, target: bytes) -> bool:
+        """Say whether a request target is the data plane's."""
+        ...
+
+    async def serve(self, exchange: DirectExchange) -> None:
+        """Serve one request."""
+        ...
+
+
+class _Page(RequestResponseCycle):
+    """uvicorn's cycle of one request, fed by us."""
+
+    task: asyncio.Task[None] | None = None
+
+    def feed(self, data: bytes) -> None:
+        if self.response_complete:
+            return
+        self.body += data
+        if len(self.body) > PAGE_HIGH_WATER:
+            self.flow.pause_reading()
+        self.message_event.set()
+
+    def complete(self) -> None:
+        self.more_body = False
+        self.message_event.set()
+
+    def lost(self) -> None:
+        if not self.response_complete:
+            self.disconnected = True
+        self.message_event.set()
+
+
+class HttpProtocol(asyncio.Protocol):
+    """One connection; uvicorn's server makes it and ends it."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],  # uvicorn's; nothing is kept in it
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        direct: DirectApp | None = None,
+        blocks: HeaderBlocks | None = None,
+        lost: Callable[[], None] | None = None,
+    ) -> None:
+        """Take what serves the data plane, the headers that all connections share, and who is told of the end."""
+        if not config.loaded:
+            config.load()
+        self._config = config
+        self._state = server_state
+        self._app_state = app_state
+        self._direct = direct
+        self._on_lost = lost  # told when the connection ends
+        self._loop = _loop or asyncio.get_running_loop()
+        self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
+        # What follows a request that says `connection: close` is no fault of that request.
+        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._flow: FlowControl = cast("FlowControl", None)  # until the connection is made
+        self._client: tuple[str, int] | None = None
+        self._server: tuple[str, int | None] | None = None
+        self.transport: asyncio.Transport = cast("asyncio.Transport", None)
+        self.blocks = blocks or HeaderBlocks()
+        # The request that is being read
+        self._url = b""
+        self._headers: list[Header] = []
         self._unparsed = 0  # bytes since the parser last reported something finished
-        self._head = 0  # bytes of headers in the head that is being read
+        self._fed = 0  # bytes of the piece that the parser is at
         self._in_head = True
+        self._head_begun = False
+        self._reading: DirectExchange | _Page | None = None
+        # The request that is being answered, and those behind it
+        self._current: DirectExchange | _Page | None = None
+        self._waiting: deque[DirectExchange | _Page] = deque()
         self._refused = False
         self._draining = False
-        self._head_timer: asyncio.TimerHandle | None = None
+        self._resting = False  # between two requests
+        # The timer
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = _NEVER
+        self._deadline = _NEVER
+        self._too_slow: Callable[[], None] = self._close
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] - as uvicorn itself
+    # ---- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the clock of the first head."""
-        super().connection_made(transport)
-        self._start_head_timer()
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's has the methods, not the base class
+        self._flow = FlowControl(self.transport)
+        self._client = _address(transport.get_extra_info("peername"))
+        self._server = _address(transport.get_extra_info("sockname"))
+        self._state.connections.add(cast("Any", self))
+        self._expect(HEAD_SECONDS, self._head_too_slow)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clock."""
-        self._stop_head_timer()
-        super().connection_lost(exc)
-        if self._lost is not None:
-            self._lost()
+        """Tell whoever is still at work for this client."""
+        self._state.connections.discard(cast("Any", self))
+        if self._timer is not None:
+            self._timer.cancel()
+        self._flow.resume_writing()
+        for cycle in {self._current, self._reading, *self._waiting} - {None}:
+            assert cycle is not None
+            cycle.lost()
+        self._waiting.clear()
+        self._parser = None
+        if exc is None:
+            self.transport.close()
+        if self._on_lost is not None:
+            self._on_lost()
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; refuse what does not come to an end."""
-        if self._in_head and self._head_timer is None:
-            self._start_head_timer()
-        self._unparsed += len(data)
-        super().data_received(data)
+        parser = self._parser
+        if parser is None or self._refused:
+            return
+        if self._resting:
+            self._resting, self._deadline = False, _NEVER
+        self._fed = len(data)
+        self._unparsed += self._fed
+        try:
+            parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            for cycle in (self._current, *self._waiting):  # not offered: served as plain HTTP, and is the last one
+                if cycle is not None:
+                    cycle.keep_alive = False
+        except httptools.HttpParserError:
+            _logger.warning("Invalid HTTP request received.")
+            self._refuse(_BAD)
+            return
+        if self._head_begun and self._deadline == _NEVER and self._current is None:
+            self._expect(HEAD_SECONDS, self._head_too_slow)
         if self._unparsed > MAX_HEAD_BYTES:
             self._refuse(_TOO_LARGE)
 
+    def eof_received(self) -> None:
+        """Let the transport close."""
+
+    def pause_writing(self) -> None:
+        """Hold answers back: the client does not read."""
+        self._flow.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._flow.resume_writing()
+
+    # ---- httptools
+
     def on_message_begin(self) -> None:
         """Begin a head."""
-        self._head = 0
-        super().on_message_begin()
+        self._head_begun = True
+        self._url = b""
+        self._headers = []
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the request target."""
-        self._head += len(url)
-        super().on_url(url)
+        self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; trailers are dropped."""
         if self._in_head:
-            self._head += len(name) + len(value)
-            super().on_header(name, value)
+            self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        """Stop the clock, judge the size, and hand the request over."""
-        self._in_head = False
-        self._unparsed = 0
-        self._stop_head_timer()
-        if self._head > MAX_HEAD_BYTES:
+        """Judge the size and hand the request over."""
+        self._in_head = self._head_begun = False
+        # Counted only where so much arrived that the head may be too large.
+        if self._unparsed + self._fed > MAX_HEAD_BYTES and self._head_bytes() > MAX_HEAD_BYTES:
             self._refuse(_TOO_LARGE)
-        if not self._refused:
-            super().on_headers_complete()
-            self.cycle.keep_alive = self.cycle.keep_alive and not self._draining
+        self._unparsed = 0
+        if self._refused:
+            return
+        parser = self._parser
+        assert parser is not None
+        keep_alive = not self._draining and parser.should_keep_alive() and parser.get_http_version() == "1.1"
+        if self._direct is not None and self._direct.takes(self._url):
+            cycle = self._exchange(parser, keep_alive=keep_alive)
+        else:
+            cycle = self._page(parser, keep_alive=keep_alive)
+        self._reading = cycle
+        if self._current is None:
+            self._begin(cycle)
+        else:
+            self._flow.pause_reading()
+            self._waiting.append(cycle)
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body and count anew."""
         self._unparsed = 0
-        if not self._refused:
-            super().on_body(body)
+        if self._reading is not None and not self._refused:
+            self._reading.feed(body)
 
     def on_message_complete(self) -> None:
         """Await the next head."""
         self._in_head = True
         self._unparsed = 0
-        if not self._refused:
-            super().on_message_complete()
+        reading, self._reading = self._reading, None
+        if reading is not None and not self._refused:
+            reading.complete()
+            if self._current is None:  # answered before it was complete
+                self._rest()
+
+    # ---- for exchanges
+
+    @property
+    def write_paused(self) -> bool:
+        """Whether the client does not read."""
+        return self._flow.write_paused
+
+    async def drained(self) -> None:
+        """Wait until the client has read enough."""
+        await self._flow.drain()
+
+    def hold_back(self) -> None:
+        """Read no more for now."""
+        self._flow.pause_reading()
+
+    def read_on(self) -> None:
+        """Read again."""
+        self._flow.resume_reading()
+
+    def date_line(self) -> bytes:
+        """Return the line of the ``date`` header, which the server renews every second."""
+        return self.blocks.date_line(self._state.default_headers)
+
+    def answered(self, exchange: "DirectExchange | _Page") -> None:
+        """Serve who waits, or rest."""
+        self._state.total_requests += 1
+        if not exchange.keep_alive:
+            self.transport.close()
+        if self.transport.is_closing():
+            return
+        self._current = None
+        self._flow.resume_reading()
+        if self._waiting:
+            self._begin(self._waiting.popleft())
+        elif self._reading is exchange:
+            self._expect(REST_SECONDS, self._close)
+        elif self._head_begun:
+            self._expect(HEAD_SECONDS, self._head_too_slow)
+        else:
+            self._rest()
+
+    # ---- for the server
 
     def shutdown(self) -> None:
         """Begin to drain: the answer that is due says that it is the last one."""
         self._draining = True
-        self.timeout_keep_alive = DRAIN_IDLE_SECONDS  # also after an answer whose head is on its way already
-        cycle = cast("RequestResponseCycle | None", self.cycle)
-        if cycle is None or cycle.response_complete:
-            self._unset_keepalive_if_required()
-            self.timeout_keep_alive_task = self.loop.call_later(DRAIN_IDLE_SECONDS, self.timeout_keep_alive_handler)
-        elif not cycle.response_started:
-            cycle.keep_alive = False
+        if self._current is None:
+            self._rest()
+        elif isinstance(self._current, DirectExchange):
+            self._current.keep_alive = self._current.keep_alive and self._current.begun
+        elif not self._current.response_started:
+            self._current.keep_alive = False
 
-    def _start_head_timer(self) -> None:
-        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_too_slow)
+    # ----
 
-    def _stop_head_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+    def _head_bytes(self) -> int:
+        return len(self._url) + sum(len(name) + len(value) for name, value in self._headers)
+
+    def _exchange(self, parser: httptools.HttpRequestParser, *, keep_alive: bool) -> DirectExchange:
+        raw_path, _, query = self._url.partition(b"?")
+        path = raw_path.decode("ascii")
+        return DirectExchange(
+            self,
+            method=parser.get_method().decode("ascii"),
+            path=unquote(path) if "%" in path else path,
+            raw_path=raw_path,
+            query=query,
+            headers=self._headers,
+            client_host="" if self._client is None else self._client[0],
+            keep_alive=keep_alive,
+        )
+
+    def _page(self, parser: httptools.HttpRequestParser, *, keep_alive: bool) -> _Page:
+        url = httptools.parse_url(self._url)
+        path = url.path.decode("ascii")
+        scope = {
+            "type": "http",
+            "asgi": {"version": self._config.asgi_version, "spec_version": "2.3"},
+            "http_version": parser.get_http_version(),
+            "server": self._server,
+            "client": self._client,
+            "scheme": "http",
+            "method": parser.get_method().decode("ascii"),
+            "root_path": "",
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": url.path,
+            "query_string": url.query or b"",
+            "headers": self._headers,
+            "state": self._app_state.copy(),
+        }
+        page = _Page(
+            scope=cast("Any", scope),
+            transport=self.transport,
+            flow=self._flow,
+            logger=_logger,
+            access_logger=_logger,
+            access_log=False,
+            default_headers=self._state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=expects_continue(self._headers),
+            keep_alive=keep_alive,
+            on_response=lambda: self.answered(page),
+        )
+        return page
+
+    def _begin(self, cycle: "DirectExchange | _Page") -> None:
+        self._current = cycle
+        self._deadline = _NEVER
+        if isinstance(cycle, DirectExchange):
+            task = self._loop.create_task(self._serve(cycle))
+        else:
+            task = self._loop.create_task(cycle.run_asgi(cast("Any", self._config).loaded_app))
+            task.add_done_callback(self._state.tasks.discard)
+        cycle.task = task
+        self._state.tasks.add(task)
+
+    async def _serve(self, exchange: DirectExchange) -> None:
+        assert self._direct is not None
+        try:
+            await self._direct.serve(exchange)
+        finally:
+            if exchange.task is not None:
+                self._state.tasks.discard(exchange.task)
+            if not exchange.answered:  # its client does not read, or it was cancelled: nobody waits for an end
+                self.transport.abort()
+
+    def _rest(self) -> None:
+        self._resting = True
+        idle = DRAIN_IDLE_SECONDS if self._draining else self._config.timeout_keep_alive
+        self._expect(idle, self._close)
+
+    def _expect(self, seconds: float, too_slow: Callable[[], None]) -> None:
+        """Have ``too_slow`` called unless something happens within ``seconds``."""
+        self._too_slow = too_slow
+        self._deadline = self._loop.time() + seconds
+        if self._timer_at > self._deadline:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._set_timer()
+
+    def _set_timer(self) -> None:
+        self._timer_at = self._deadline
+        self._timer = self._loop.call_at(self._deadline, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer, self._timer_at = None, _NEVER
+        if self._deadline == _NEVER:
+            return
+        if self._loop.time() < self._deadline:
+            self._set_timer()
+        else:
+            self._too_slow()
 
     def _head_too_slow(self) -> None:
         self._refuse(_TOO_SLOW)
@@ -123,8 +407,18 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._refused or self.transport.is_closing():
             return
         self._refused = True
-        # uvicorn types `cycle` as always there; before the first request it is None.
-        cycle = cast("RequestResponseCycle | None", self.cycle)
-        if cycle is None or cycle.response_complete:  # an answer under way must not be mixed with ours
+        if self._current is None:  # an answer under way must not be mixed with ours
             self.transport.write(answer)
         self.transport.close()
+
+    def _close(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.close()
+
+
+def _address(name: object) -> tuple[str, int] | None:
+    """Return host and port of a socket's name; None for a Unix socket's, or when the connection is gone already."""
+    if isinstance(name, tuple):
+        parts = cast("tuple[Any, ...]", name)
+        return str(parts[0]), int(parts[1])
+    return None

@@ -160,7 +160,7 @@ async def _serving(
 ) -> AsyncGenerator[_Servers]:
     """Serve and follow changes; a background task that fails ends everything."""
     drain_seconds = service.settings.process.drain_seconds
-    main = Server(service.app, drain_seconds=drain_seconds)
+    main = Server(service.app, drain_seconds=drain_seconds, direct=service.app)
     other = None if admin is None else Server(_admin_app(service), drain_seconds=drain_seconds)
     async with asyncio.TaskGroup() as group:
         background = [group.create_task(work()) for work in service.background]

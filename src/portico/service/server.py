@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Generator
-from typing import Final
+from functools import partial
+from typing import Any, Final, cast
 
 import uvicorn
 
 from portico.model.errors import ConfigError, Fault
-from portico.service.http_protocol import BoundedHttpProtocol
+from portico.service.direct import HeaderBlocks
+from portico.service.http_protocol import DirectApp, HttpProtocol
 from portico.service.process_settings import Listen
 from portico.web.asgi import ASGIApp
 
@@ -22,10 +24,13 @@ CANCEL_SECONDS: Final = 5.0  #: that a cancelled request gets to clean up
 class Server(uvicorn.Server):
     """A server whose signals are the business of :mod:`portico.service.serve`."""
 
-    def __init__(self, app: ASGIApp, *, drain_seconds: float) -> None:
+    def __init__(self, app: ASGIApp, *, drain_seconds: float, direct: DirectApp | None = None) -> None:
+        """Take the application, and what serves the data plane without ASGI; None when ASGI serves everything."""
+        self._protocol = partial(HttpProtocol, direct=direct, blocks=HeaderBlocks())
         config = uvicorn.Config(
             app,
-            http=BoundedHttpProtocol,
+            http=cast("Any", self._protocol),  # uvicorn asks for a class and calls it
+            interface="asgi3",
             ws="none",
             lifespan="off",
             loop="none",
@@ -47,7 +52,7 @@ class Server(uvicorn.Server):
 
     async def adopt(self, connection: socket.socket, *, lost: Callable[[], None] | None = None) -> None:
         """Serve a connection that somebody else accepted; ``lost`` is called when it ends."""
-        protocol = BoundedHttpProtocol(
+        protocol = self._protocol(
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state, lost=lost
         )
         try:

@@ -84,7 +84,7 @@ class Service:
     settings: Settings
     seat: Seat
     database: Database
-    app: ASGIApp  #: the public address
+    app: App  #: the public address
     administration: ASGIApp  #: the administrator's address: probes, and what replicas say to each other
     watch: ConfigWatch
     state: State
@@ -227,6 +227,7 @@ async def open_service(settings: Settings, seat: Seat) -> AsyncGenerator[Service
             database=database,
             app=App(
                 data_plane=_data_plane(endpoint, metadata),
+                direct=endpoint.serve,
                 pages=_pages(issuers.routes(), metadata, front if process.api == "public" else probes),
                 allowed_hosts=process.allowed_hosts,
                 trusted_proxies=process.trusted_proxies,

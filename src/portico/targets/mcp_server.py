@@ -13,7 +13,7 @@ from portico.model.call import Answer, Notification, ToolCall
 from portico.model.errors import LimitExceeded, UpstreamError, UpstreamInvalid, UpstreamStatus, UpstreamTimeout
 from portico.model.gateway import LEGACY_VERSIONS, Era
 from portico.model.target import Target
-from portico.net.relay import Relay, Response, Timeouts
+from portico.net.relay import PreparedHead, Relay, Response, Timeouts
 from portico.protocol.client import (
     MODERN_VERSION,
     PreparedCall,
@@ -70,6 +70,7 @@ class McpServerTarget:
         self._in_flight = 0
         self._modern = _prepared(target, modern=True)
         self._legacy = _prepared(target, modern=False)
+        self._heads: dict[str, PreparedHead] = {}  # of modern calls, by tool
         self._eras = EraKnowledge(clock=clock, stale=lambda: None if stale is None else stale(target.id))
         sessions.hold(self._place)
 
@@ -108,7 +109,9 @@ class McpServerTarget:
             era = self._eras.era_for(call.era)
             deadline = self._clock() + self.target.call_timeout
             try:
-                return await self._invoke_in(era, call, notify, deadline)
+                if era == "modern":
+                    return await self._invoke_modern(call, notify, deadline)
+                return await self._invoke_legacy(call, notify, deadline)
             except Doubted as doubt:
                 if self.target.era != "auto" or not await self._has_turned_from(era, doubt):
                     return doubt.settle()
@@ -159,11 +162,11 @@ class McpServerTarget:
     async def _invoke_modern(self, call: ToolCall, notify: Notify | None, deadline: float) -> Answer:
         number = next(self._numbers)
         prepared = self._modern.get(call.tool) or prepare_modern_call(call.tool)
-        headers = prepared.headers if not call.mirrored else (*prepared.headers, *call.mirrored)
         route = self._route
         timeouts = self._left(deadline)
         body = _body(prepared, number, call)
-        response = await self._relay.send(route.peer, b"POST", route.path, headers, body, timeouts=timeouts)
+        head = self._heads.get(call.tool) or self._prepare_head(call.tool, prepared)
+        response = await self._relay.send_prepared(route.peer, head, call.mirrored, body, timeouts=timeouts)
         # Cancelled in here, answer_of closes the connection: that is how a modern request is cancelled
         # (2026-07-28 streamable-http "Cancellation").
         try:
@@ -257,6 +260,12 @@ class McpServerTarget:
         if doubts("legacy", response.status, error_code_of(message)):
             raise Doubted(_outcome(message, session.version))
         return message
+
+    def _prepare_head(self, tool: str, prepared: PreparedCall) -> PreparedHead:
+        head = self._relay.prepare(self._route.peer, b"POST", self._route.path, prepared.headers)
+        if tool in self._modern:  # as many as the target has, no more
+            self._heads[tool] = head
+        return head
 
     def _left(self, deadline: float) -> Timeouts:
         """Return the bounds of a request that must be answered by ``deadline``."""

@@ -58,8 +58,13 @@ def request_id(scope: Scope) -> str:
     """Return the id that log and audit know this request by; made here unless the application has made it."""
     known = scope.get(REQUEST_ID)
     if known is None:
-        known = scope[REQUEST_ID] = f"{_ids.getrandbits(64):016x}"
+        known = scope[REQUEST_ID] = new_request_id()
     return known
+
+
+def new_request_id() -> str:
+    """Return a new id of a request."""
+    return f"{_ids.getrandbits(64):016x}"
 
 
 def header(scope: Scope, name: bytes) -> bytes | None:

@@ -6,6 +6,7 @@ wildcard is safe where an answer is public anyway. Login and consent pages have 
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
@@ -58,24 +59,23 @@ def policy_for(public_url: str, allowed_origins: frozenset[str]) -> OriginPolicy
     )
 
 
-def is_preflight(scope: Scope) -> bool:
+def is_preflight(method: str, headers: Sequence[Header]) -> bool:
     """Tell a CORS preflight from a plain OPTIONS (Fetch standard, CORS-preflight request)."""
     return (
-        scope["method"] == "OPTIONS"
-        and header(scope, b"origin") is not None
-        and header(scope, b"access-control-request-method") is not None
+        method == "OPTIONS"
+        and _value(headers, b"origin") is not None
+        and _value(headers, b"access-control-request-method") is not None
     )
 
 
-def preflight_headers(policy: OriginPolicy, scope: Scope, *, methods: bytes) -> list[Header]:
+def preflight_headers(policy: OriginPolicy, headers: Sequence[Header], *, methods: bytes) -> list[Header]:
     """Return the headers of the 204 that answers a preflight; without permission when the origin is refused."""
-    origin = header(scope, b"origin")
-    headers = cors_headers(policy, origin)
-    if not headers:
+    permission = cors_headers(policy, _value(headers, b"origin"))
+    if not permission:
         return [(b"vary", b"Origin")]
-    asked = header(scope, b"access-control-request-headers") or b""
+    asked = _value(headers, b"access-control-request-headers") or b""
     return [
-        *headers,
+        *permission,
         (b"access-control-allow-methods", methods),
         (b"access-control-allow-headers", b", ".join((ALLOWED_HEADERS, *_mirrored(asked)))),
         (b"access-control-max-age", PREFLIGHT_SECONDS),
@@ -104,8 +104,8 @@ class Cors:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if is_preflight(scope):
-            headers = preflight_headers(self._policy, scope, methods=self._methods)
+        if is_preflight(scope["method"], scope["headers"]):
+            headers = preflight_headers(self._policy, scope["headers"], methods=self._methods)
             await send({"type": "http.response.start", "status": 204, "headers": headers})
             await send({"type": "http.response.body", "body": b""})
             return
@@ -117,6 +117,10 @@ class Cors:
             await send(message)
 
         await self._app(scope, receive, send_with_cors)
+
+
+def _value(headers: Sequence[Header], name: bytes) -> bytes | None:
+    return next((value for key, value in headers if key == name), None)
 
 
 def _mirrored(asked: bytes) -> list[bytes]:
