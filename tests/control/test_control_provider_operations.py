@@ -130,7 +130,11 @@ async def test_secrets_are_sealed_never_returned_and_not_in_the_audit_trail(api,
         ({"privateKeyJwtConfig": {"signingAlgorithm": "RS256"}}, "privateKeyJwtConfig"),
         ({"onBehalfOfTokenExchangeConfig": {"grantType": "TOKEN_EXCHANGE"}}, "onBehalfOfTokenExchangeConfig"),
         (
-            {"privateEndpoint": {"selfManagedLatticeResource": {"resourceConfigurationIdentifier": "rcfg-" + "0" * 17}}},
+            {
+                "privateEndpoint": {
+                    "selfManagedLatticeResource": {"resourceConfigurationIdentifier": "rcfg-" + "0" * 17}
+                }
+            },
             "privateEndpoint",
         ),
         ({"privateEndpointOverrides": []}, "privateEndpointOverrides"),
@@ -185,7 +189,9 @@ async def test_private_endpoints_are_for_those_who_may_use_them(database, keyrin
 
 async def test_a_stored_secret_stays_unless_it_would_go_somewhere_else(api, read, keyring):
     await api("CreateOauth2CredentialProvider", **oauth())
-    await api("UpdateOauth2CredentialProvider", **oauth(clientSecret=None, clientAuthenticationMethod="CLIENT_SECRET_POST"))
+    await api(
+        "UpdateOauth2CredentialProvider", **oauth(clientSecret=None, clientAuthenticationMethod="CLIENT_SECRET_POST")
+    )
     for elsewhere in (
         {"oauthDiscovery": {"discoveryUrl": "https://evil.example/.well-known/openid-configuration"}},
         {"oauthDiscovery": {"authorizationServerMetadata": TENANT}},
@@ -205,7 +211,10 @@ async def test_an_api_key_provider_lives_its_life(api, read, keyring):
     with pytest.raises(Conflict):
         await api("CreateApiKeyCredentialProvider", name="key", apiKey="other")
     row = await read(credential_providers.get, "api_key", "key")
-    assert len(open_secrets(keyring, row.sealed, account=row.account, kind="api_key", name="key")["apiKey"].reveal()) == 65536
+    assert (
+        len(open_secrets(keyring, row.sealed, account=row.account, kind="api_key", name="key")["apiKey"].reveal())
+        == 65536
+    )
     await api("UpdateApiKeyCredentialProvider", name="key", apiKey="short")
     assert [entry["name"] for entry in await api.every("ListApiKeyCredentialProviders")] == ["key"]
     await api("DeleteApiKeyCredentialProvider", name="key")
@@ -401,7 +410,9 @@ async def test_a_gateways_identity_takes_return_urls_and_goes_with_its_gateway(a
 
 
 @pytest.mark.case("T5")
-@pytest.mark.parametrize("url", ["javascript:alert(1)", "JavaScript://x", "data:text/html,x", "vbscript:x", "file:///etc"])
+@pytest.mark.parametrize(
+    "url", ["javascript:alert(1)", "JavaScript://x", "data:text/html,x", "vbscript:x", "file:///etc"]
+)
 async def test_no_browser_is_sent_to_a_dangerous_return_url(api, url):
     request = {"name": "agent", "allowedResourceOauth2ReturnUrls": ["https://ok.example/", url]}
     assert await paths_of(api("CreateWorkloadIdentity", **request)) == ["allowedResourceOauth2ReturnUrls[1]"]
