@@ -4,8 +4,7 @@ Requests of the data plane become a :class:`~portico.service.direct.DirectExchan
 with uvicorn's cycle. Both are answered in the order in which they came.
 
 Bounds: the bytes of a head, the time that it may take, a rest of a body that nobody reads, and the rest between two
-requests. One timer serves them all: it is armed rarely and looks, when it goes off, whether there is still something
-to wait for. Trailers are dropped: they come after what was authenticated and would join the request's headers.
+requests. Trailers are dropped: they come after what was authenticated and would join the request's headers.
 
 Draining costs no call. A connection that rests when draining begins is not closed at once: its client may just be
 sending the next request, and a POST that meets a closed connection is not repeated by careful clients. So it is
@@ -22,10 +21,11 @@ from urllib.parse import unquote
 import httptools
 import uvicorn
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
-from portico.service.direct import DirectExchange, HeaderBlocks, expects_continue
+from portico.service.direct import DirectExchange, HeaderBlocks
+from portico.service.page import Page, page_over
+from portico.service.patience import Patience
 from portico.web.asgi import Header
 
 MAX_HEAD_BYTES: Final = 64 * 1024  #: request line and headers, or anything else between two pieces of a body
@@ -33,12 +33,10 @@ MAX_HEAD_BYTES: Final = 64 * 1024  #: request line and headers, or anything else
 DRAIN_IDLE_SECONDS: Final = 1.0
 HEAD_SECONDS: Final = 20.0  #: from the connection, or the first byte of a further request, to the end of the head
 REST_SECONDS: Final = 30.0  #: that the rest of a body may take whose request was answered before its end
-PAGE_HIGH_WATER: Final = 64 * 1024  #: bytes of a page's body that wait to be read until the sender is held back
 
 _TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _BAD: Final = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-_NEVER: Final = float("inf")
 
 _logger = logging.getLogger("uvicorn.error")
 
@@ -53,29 +51,6 @@ class DirectApp(Protocol):
     async def serve(self, exchange: DirectExchange) -> None:
         """Serve one request."""
         ...
-
-
-class _Page(RequestResponseCycle):
-    """uvicorn's cycle of one request, fed by us."""
-
-    task: asyncio.Task[None] | None = None
-
-    def feed(self, data: bytes) -> None:
-        if self.response_complete:
-            return
-        self.body += data
-        if len(self.body) > PAGE_HIGH_WATER:
-            self.flow.pause_reading()
-        self.message_event.set()
-
-    def complete(self) -> None:
-        self.more_body = False
-        self.message_event.set()
-
-    def lost(self) -> None:
-        if not self.response_complete:
-            self.disconnected = True
-        self.message_event.set()
 
 
 class HttpProtocol(asyncio.Protocol):
@@ -101,9 +76,7 @@ class HttpProtocol(asyncio.Protocol):
         self._direct = direct
         self._on_lost = lost  # told when the connection ends
         self._loop = _loop or asyncio.get_running_loop()
-        self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
-        # What follows a request that says `connection: close` is no fault of that request.
-        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._parser: httptools.HttpRequestParser | None = self._new_parser()
         self._flow: FlowControl = cast("FlowControl", None)  # until the connection is made
         self._client: tuple[str, int] | None = None
         self._server: tuple[str, int | None] | None = None
@@ -116,18 +89,15 @@ class HttpProtocol(asyncio.Protocol):
         self._fed = 0  # bytes of the piece that the parser is at
         self._in_head = True
         self._head_begun = False
-        self._reading: DirectExchange | _Page | None = None
+        self._upgrade = False  # the head asks for another protocol
+        self._reading: DirectExchange | Page | None = None
         # The request that is being answered, and those behind it
-        self._current: DirectExchange | _Page | None = None
-        self._waiting: deque[DirectExchange | _Page] = deque()
+        self._current: DirectExchange | Page | None = None
+        self._waiting: deque[DirectExchange | Page] = deque()
         self._refused = False
         self._draining = False
         self._resting = False  # between two requests
-        # The timer
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = _NEVER
-        self._deadline = _NEVER
-        self._too_slow: Callable[[], None] = self._close
+        self._patience = Patience(self._loop)
 
     # ---- asyncio.Protocol
 
@@ -138,13 +108,12 @@ class HttpProtocol(asyncio.Protocol):
         self._client = _address(transport.get_extra_info("peername"))
         self._server = _address(transport.get_extra_info("sockname"))
         self._state.connections.add(cast("Any", self))
-        self._expect(HEAD_SECONDS, self._head_too_slow)
+        self._patience.expect(HEAD_SECONDS, self._head_too_slow)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever is still at work for this client."""
         self._state.connections.discard(cast("Any", self))
-        if self._timer is not None:
-            self._timer.cancel()
+        self._patience.close()
         self._flow.resume_writing()
         for cycle in {self._current, self._reading, *self._waiting} - {None}:
             assert cycle is not None
@@ -162,21 +131,21 @@ class HttpProtocol(asyncio.Protocol):
         if parser is None or self._refused:
             return
         if self._resting:
-            self._resting, self._deadline = False, _NEVER
+            self._resting = False
+            self._patience.forget()
         self._fed = len(data)
         self._unparsed += self._fed
         try:
             parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            for cycle in (self._current, *self._waiting):  # not offered: served as plain HTTP, and is the last one
-                if cycle is not None:
-                    cycle.keep_alive = False
+        except httptools.HttpParserUpgrade as upgrade:
+            self._read_without_upgrade(parser, data[upgrade.args[0] :])
+            return
         except httptools.HttpParserError:
             _logger.warning("Invalid HTTP request received.")
             self._refuse(_BAD)
             return
-        if self._head_begun and self._deadline == _NEVER and self._current is None:
-            self._expect(HEAD_SECONDS, self._head_too_slow)
+        if self._head_begun and self._current is None and not self._patience.waits:
+            self._patience.expect(HEAD_SECONDS, self._head_too_slow)
         if self._unparsed > MAX_HEAD_BYTES:
             self._refuse(_TOO_LARGE)
 
@@ -215,10 +184,11 @@ class HttpProtocol(asyncio.Protocol):
         if self._unparsed + self._fed > MAX_HEAD_BYTES and self._head_bytes() > MAX_HEAD_BYTES:
             self._refuse(_TOO_LARGE)
         self._unparsed = 0
-        if self._refused:
-            return
         parser = self._parser
         assert parser is not None
+        self._upgrade = parser.should_upgrade()
+        if self._refused or self._upgrade:
+            return
         keep_alive = not self._draining and parser.should_keep_alive() and parser.get_http_version() == "1.1"
         if self._direct is not None and self._direct.takes(self._url):
             cycle = self._exchange(parser, keep_alive=keep_alive)
@@ -241,6 +211,8 @@ class HttpProtocol(asyncio.Protocol):
         """Await the next head."""
         self._in_head = True
         self._unparsed = 0
+        if self._upgrade:  # its body is still to come
+            return
         reading, self._reading = self._reading, None
         if reading is not None and not self._refused:
             reading.complete()
@@ -270,7 +242,7 @@ class HttpProtocol(asyncio.Protocol):
         """Return the line of the ``date`` header, which the server renews every second."""
         return self.blocks.date_line(self._state.default_headers)
 
-    def answered(self, exchange: "DirectExchange | _Page") -> None:
+    def answered(self, exchange: "DirectExchange | Page") -> None:
         """Serve who waits, or rest."""
         self._state.total_requests += 1
         if not exchange.keep_alive:
@@ -282,9 +254,9 @@ class HttpProtocol(asyncio.Protocol):
         if self._waiting:
             self._begin(self._waiting.popleft())
         elif self._reading is exchange:
-            self._expect(REST_SECONDS, self._close)
+            self._patience.expect(REST_SECONDS, self._close)
         elif self._head_begun:
-            self._expect(HEAD_SECONDS, self._head_too_slow)
+            self._patience.expect(HEAD_SECONDS, self._head_too_slow)
         else:
             self._rest()
 
@@ -301,6 +273,33 @@ class HttpProtocol(asyncio.Protocol):
             self._current.keep_alive = False
 
     # ----
+
+    def _new_parser(self) -> httptools.HttpRequestParser:
+        parser = httptools.HttpRequestParser(self)
+        # What follows a request that says `connection: close` is no fault of that request.
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return parser
+
+    def _read_without_upgrade(self, parser: httptools.HttpRequestParser, rest: bytes) -> None:
+        """Read a request that asks for another protocol as the HTTP/1.1 request that it also is (RFC 9110 7.8).
+
+        The parser stops behind such a head, also before a body: Java's HTTP client asks for h2c with its first POST.
+        So the head is read again without what asks; its parts were parsed, they cannot hold a line end.
+        """
+        method = parser.get_method()
+        if method == b"CONNECT":
+            self._refuse(_BAD)
+            return
+        asking = (b"upgrade", b"http2-settings")
+        lines = [b"%b %b HTTP/1.1" % (method, self._url)]
+        lines += [
+            b"%b: %b" % (name, b"close" if name == b"connection" else value)
+            for name, value in self._headers
+            if name not in asking and (name != b"connection" or b"close" in value.lower())
+        ]
+        self._parser = self._new_parser()
+        self._upgrade, self._in_head = False, True
+        self.data_received(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
 
     def _head_bytes(self) -> int:
         return len(self._url) + sum(len(name) + len(value) for name, value in self._headers)
@@ -319,7 +318,7 @@ class HttpProtocol(asyncio.Protocol):
             keep_alive=keep_alive,
         )
 
-    def _page(self, parser: httptools.HttpRequestParser, *, keep_alive: bool) -> _Page:
+    def _page(self, parser: httptools.HttpRequestParser, *, keep_alive: bool) -> Page:
         url = httptools.parse_url(self._url)
         path = url.path.decode("ascii")
         scope = {
@@ -337,24 +336,18 @@ class HttpProtocol(asyncio.Protocol):
             "headers": self._headers,
             "state": self._app_state.copy(),
         }
-        page = _Page(
-            scope=cast("Any", scope),
-            transport=self.transport,
-            flow=self._flow,
-            logger=_logger,
-            access_logger=_logger,
-            access_log=False,
+        return page_over(
+            scope,
+            self.transport,
+            self._flow,
             default_headers=self._state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=expects_continue(self._headers),
             keep_alive=keep_alive,
-            on_response=lambda: self.answered(page),
+            answered=self.answered,
         )
-        return page
 
-    def _begin(self, cycle: "DirectExchange | _Page") -> None:
+    def _begin(self, cycle: "DirectExchange | Page") -> None:
         self._current = cycle
-        self._deadline = _NEVER
+        self._patience.forget()
         if isinstance(cycle, DirectExchange):
             task = self._loop.create_task(self._serve(cycle))
         else:
@@ -376,29 +369,7 @@ class HttpProtocol(asyncio.Protocol):
     def _rest(self) -> None:
         self._resting = True
         idle = DRAIN_IDLE_SECONDS if self._draining else self._config.timeout_keep_alive
-        self._expect(idle, self._close)
-
-    def _expect(self, seconds: float, too_slow: Callable[[], None]) -> None:
-        """Have ``too_slow`` called unless something happens within ``seconds``."""
-        self._too_slow = too_slow
-        self._deadline = self._loop.time() + seconds
-        if self._timer_at > self._deadline:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._set_timer()
-
-    def _set_timer(self) -> None:
-        self._timer_at = self._deadline
-        self._timer = self._loop.call_at(self._deadline, self._on_timer)
-
-    def _on_timer(self) -> None:
-        self._timer, self._timer_at = None, _NEVER
-        if self._deadline == _NEVER:
-            return
-        if self._loop.time() < self._deadline:
-            self._set_timer()
-        else:
-            self._too_slow()
+        self._patience.expect(idle, self._close)
 
     def _head_too_slow(self) -> None:
         self._refuse(_TOO_SLOW)
