@@ -126,12 +126,15 @@ def _cut(record: Record) -> Record:
 
 CHANGED: Final = "changed"  #: the outcome under which changes stand in the column that is searched
 
+_OUTCOME_CHARS: Final = 20
+_GATEWAY_CHARS: Final = 120
+_TARGET_CHARS: Final = 100
 #: Fields of a call that are searched for; columns of the database bear the same names. With each, the characters that
 #: its column takes.
 SEARCHED: Final[Mapping[Searched, int | None]] = {
-    "outcome": 20,
-    "gateway": 120,
-    "target": 100,
+    "outcome": _OUTCOME_CHARS,
+    "gateway": _GATEWAY_CHARS,
+    "target": _TARGET_CHARS,
     "tool": None,
     "user": None,
     "client": None,
@@ -145,15 +148,33 @@ def searched(record: Record) -> dict[Searched, str]:
     record must not stop the shipping of all.
     """
     values = _values(record)
+    if len(values) == len(SEARCHED) and _fits(values):  # nearly always; the rest costs more than the insertion
+        return values
     return {
         name: values.get(name, "").replace("\0", "\N{REPLACEMENT CHARACTER}")[:most] for name, most in SEARCHED.items()
     }
 
 
+def _fits(values: dict[Searched, str]) -> bool:
+    return (
+        len(values["outcome"]) <= _OUTCOME_CHARS
+        and len(values["gateway"]) <= _GATEWAY_CHARS
+        and len(values["target"]) <= _TARGET_CHARS
+        and "\0" not in "".join(values.values())
+    )
+
+
 def _values(record: Record) -> dict[Searched, str]:
     match record:
         case CallRecord():
-            return {name: getattr(record, name) for name in SEARCHED}
+            return {
+                "outcome": record.outcome,
+                "gateway": record.gateway,
+                "target": record.target,
+                "tool": record.tool,
+                "user": record.user,
+                "client": record.client,
+            }
         case ChangeRecord():
             return {
                 "outcome": CHANGED,

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from portico.audit.record import Link, decode_link
 
@@ -31,8 +31,7 @@ class Segment:
     first: int  #: sequence number of its first line
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class Line(NamedTuple):
     """One complete line and where the next one begins."""
 
     text: bytes  #: without its newline

@@ -108,15 +108,15 @@ class Shipper:
     async def _rows(self, found: _Lines, after: int) -> list[AuditRecordRow]:
         """Understand the lines, in slices: in a thread they would hold the interpreter's lock longer than in here."""
         writer, rows, damaged = self._writer(), list[AuditRecordRow](), 0
-        for number, line in enumerate(found.lines, 1):
-            row = _row(writer, line.text)
-            if row is None:
-                damaged += 1
-            elif row.sequence > after:
-                rows.append(row)
-                after = row.sequence
-            if number % SLICE_LINES == 0:
-                await asyncio.sleep(0)
+        for begin in range(0, len(found.lines), SLICE_LINES):
+            for line in found.lines[begin : begin + SLICE_LINES]:
+                row = _row(writer, line.text)
+                if row is None:
+                    damaged += 1
+                elif row.sequence > after:
+                    rows.append(row)
+                    after = row.sequence
+            await asyncio.sleep(0)
         if damaged:
             self._log.error("audit_lines_damaged", lines=damaged, segment=found.segment)
         return rows

@@ -11,7 +11,7 @@ from portico.storage.rows import fetch_all, fetch_one, upsert, values_of
 from portico.storage.schema import DEFAULT_ACCOUNT, audit_heads, audit_records
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # one is made for every call: frozen would cost as much as its insertion
 class AuditRecordRow:
     """One line of a journal, and what is searched for in it."""
 
