@@ -86,7 +86,10 @@ async def test_workload_identities_come_back_as_they_were_put(database):
         await workload_identities.add(conn, WORKLOAD)
         assert await workload_identities.get(conn, WORKLOAD.name) == WORKLOAD
         assert await workload_identities.list_all(conn) == [WORKLOAD]
+        assert await workload_identities.count(conn) == 0  # a gateway's own are not counted
+        await workload_identities.add(conn, replace(WORKLOAD, name="of-nobody", owner=""))
         assert await workload_identities.count(conn) == 1
+        assert await workload_identities.delete(conn, "of-nobody")
         with pytest.raises(Conflict):
             await workload_identities.add(conn, WORKLOAD)
         new = replace(WORKLOAD, document={"allowedResourceOauth2ReturnUrls": []}, updated_at=NOW + 1)
