@@ -1,12 +1,15 @@
 """What one endpoint of a gateway shows at one protocol revision: its tools, ready to be sent.
 
-A list answer is the join of fragments that were encoded when the gateway was compiled. The pages at the usual places
-are joined then as well; a cursor that points elsewhere (the list changed between two pages) costs one join.
+A catalog is made of a :class:`Part` per target. Parts are carried over from snapshot to snapshot as long as their
+targets do not change, and an endpoint of all targets and one of a single target show the same parts, so that a tool is
+in memory once. A list answer is a join of fragments; the pages at the usual places are joined once, when somebody asks
+for them first. A cursor that points elsewhere (the list changed between two pages) costs one join.
 """
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final
 
 import msgspec
@@ -27,40 +30,61 @@ class ToolEntry:
     target: str
     tool: str
     era: Era  #: in which its target is asked
-    fragment: bytes  #: JSON object
+    fragment: bytes  #: JSON object from the value of its first member, ``name``, on: that depends on the endpoint
     mirrors: tuple[Mirror, ...] = ()  #: arguments that must be repeated in headers
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Part:
+    """The tools of one target as clients of one revision are shown them. Immutable; two are equal if they are one."""
+
+    target: str
+    era: Era  #: of those clients
+    tools: Mapping[str, ToolEntry]  #: by the target's own name
+    names: tuple[str, ...]  #: those names, sorted
+    missing: str = ""  #: why nothing at all is shown, a sentence
+    ttl_ms: int = CACHE_MS  #: for how long a modern client may keep the list
+    public: bool = True  #: the target shows everybody the same
+
+
 class Catalog:
-    """The tools of one endpoint at one revision, sorted by name. Immutable."""
+    """The tools of one endpoint at one revision, sorted by name. Immutable but for pages that are joined once."""
 
     def __init__(
         self,
         *,
         scope: str,
         era: Era,
-        tools: Mapping[str, ToolEntry],
-        unavailable: Mapping[str, str],
+        parts: Sequence[Part],
+        prefixed: bool = True,
         page_size: int,
-        ttl_ms: int = CACHE_MS,
         public: bool = False,
     ) -> None:
-        """Join the pages.
+        """Put parts together, which stand in the order of their prefixes.
 
-        ``scope`` is what cursors of this list are bound to; ``unavailable`` tells by target name why its tools are
-        missing; a ``page_size`` of 0 puts everything on one page; ``ttl_ms`` and ``public`` say how long and for
-        whom a modern client may keep a page.
+        ``scope`` is what cursors of this list are bound to; ``prefixed`` names are ``target___tool``, others the
+        target's own; a ``page_size`` of 0 puts everything on one page; ``public`` lists are the same for everybody
+        as far as the gateway goes.
+
+        No target's name holds an underscore, so that no prefix begins another one: the tools of one part stand
+        together in the sorted list.
         """
         self.scope = scope
-        self.tools = tools
-        self.unavailable = unavailable
+        self.parts = tuple(parts)
         self._era: Era = era
-        self._hints = cache_hints(ttl_ms, public=public)
-        self._names = sorted(tools)
-        self._size = page_size or max(len(tools), 1)
-        self._pages = {
-            self._cursor(start): self._join(start) for start in range(0, max(len(self._names), 1), self._size)
-        }
+        self._prefixed = prefixed
+        self._by_target = {part.target if prefixed else "": part for part in parts}
+        self._prefixes = [naming.join(part.target, "") if prefixed else "" for part in parts]
+        self._ends = list(accumulate(len(part.names) for part in parts))
+        self._count = self._ends[-1] if self._ends else 0
+        self._size = page_size or max(self._count, 1)
+        ttl_ms = min((part.ttl_ms for part in parts), default=CACHE_MS)
+        self._hints = cache_hints(ttl_ms, public=public and all(part.public for part in parts))
+        self._pages: dict[str | None, bytes] = {}
+
+    def __len__(self) -> int:
+        """Return how many tools are listed."""
+        return self._count
 
     def find(self, name: str) -> ToolEntry:
         """Return the tool that a call names.
@@ -68,9 +92,11 @@ class Catalog:
         Raises:
             RpcRefused: there is none, or its target is left out here and why.
         """
-        entry = self.tools.get(name)
+        target, tool = naming.split(name) if self._prefixed else ("", name)
+        part = self._by_target.get(target)
+        entry = None if part is None else part.tools.get(tool)
         if entry is None:
-            raise RpcRefused(INVALID_PARAMS, self._why_not(name))
+            raise RpcRefused(INVALID_PARAMS, _unknown(name, part))
         return entry
 
     def page(self, cursor: str | None) -> bytes:
@@ -82,30 +108,58 @@ class Catalog:
         ready = self._pages.get(cursor)
         if ready is not None:
             return ready
-        assert cursor is not None  # the first page is always ready
-        return self._join(bisect_right(self._names, cursors.decode(self.scope, cursor)))
+        start = 0 if cursor is None else self._following(cursors.decode(self.scope, cursor))
+        page = self._join(start)
+        if start % self._size == 0:  # others can be made up at will, and must not fill the memory
+            self._pages[self._cursor(start)] = page
+        return page
 
-    def _why_not(self, name: str) -> str:
-        shown = name[: naming.MAX_NAME_CHARS]
-        reason = self.unavailable.get(naming.split(name)[0])
-        if reason is None and not self.tools and len(self.unavailable) == 1:
-            reason = next(iter(self.unavailable.values()))  # the endpoint of one target, whose names have no prefix
-        return f"Unknown tool: {shown}" if reason is None else f"Unknown tool: {shown}. {reason}"
+    def _following(self, after: str) -> int:
+        """Return the place of the first tool whose name follows ``after``."""
+        index = bisect_right(self._prefixes, after) - 1
+        if index < 0:
+            return 0
+        prefix = self._prefixes[index]
+        if not after.startswith(prefix):
+            return self._ends[index]  # its target is gone; all of this part stands before it
+        return self._begin(index) + bisect_right(self.parts[index].names, after[len(prefix) :])
+
+    def _begin(self, index: int) -> int:
+        return self._ends[index - 1] if index else 0
+
+    def _listed(self, start: int, end: int) -> Iterator[tuple[str, ToolEntry]]:
+        """Yield names and tools from place to place."""
+        index = bisect_right(self._ends, start)
+        while start < end:
+            part, begin = self.parts[index], self._begin(index)
+            for name in part.names[start - begin : end - begin]:
+                yield f"{self._prefixes[index]}{name}", part.tools[name]
+            start = self._ends[index]
+            index += 1
 
     def _cursor(self, start: int) -> str | None:
-        return cursors.encode(self.scope, self._names[start - 1]) if start else None
+        """Return the cursor of the page that begins at a place, None for the first one's."""
+        return cursors.encode(self.scope, next(self._listed(start - 1, start))[0]) if start else None
 
     def _join(self, start: int) -> bytes:
-        end = min(start + self._size, len(self._names))
-        fragments = [self.tools[name].fragment for name in self._names[start:end]]
-        following = self._cursor(end) if end < len(self._names) else None
+        end = min(start + self._size, self._count)
+        fragments = [
+            b'{"name":%b%b' % (msgspec.json.encode(name), entry.fragment) for name, entry in self._listed(start, end)
+        ]
+        following = self._cursor(end) if end < self._count else None
         more = b"" if following is None else b',"nextCursor":"%b"' % following.encode()
         return b'{"tools":[%b]%b%b}' % (b",".join(fragments), more, self._tail(first=start == 0))
 
     def _tail(self, *, first: bool) -> bytes:
         told = [] if self._era == "legacy" else [SERVER_INFO_MEMBER]
-        if first and self.unavailable:
-            left_out = [{"target": name, "reason": reason} for name, reason in sorted(self.unavailable.items())]
+        left_out = [{"target": part.target, "reason": part.missing} for part in self.parts if first and part.missing]
+        if left_out:
             told.append(b'"%b":%b' % (UNAVAILABLE_META.encode(), msgspec.json.encode(left_out)))
         meta = b',"_meta":{%b}' % b",".join(told) if told else b""
         return meta if self._era == "legacy" else self._hints + meta
+
+
+def _unknown(name: str, part: Part | None) -> str:
+    shown = name[: naming.MAX_NAME_CHARS]
+    reason = "" if part is None else part.missing
+    return f"Unknown tool: {shown}. {reason}" if reason else f"Unknown tool: {shown}"

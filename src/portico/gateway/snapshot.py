@@ -3,15 +3,19 @@
 A snapshot holds one :class:`Endpoint` for the gateway (all targets, names ``target___tool``) and one for each target
 (its own names), each with a catalog per revision that the gateway offers. Here it is decided in which era a target is
 asked: in the client's own when the target speaks it, else in the other one. A call only looks it up.
+
+A gateway may hold a hundred thousand tools, and mostly one target changes. So what was compiled of a target is carried
+over from the snapshot before as long as the target is the same, and compiling goes in steps between which calls are
+served.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
-from portico.gateway.catalog import Catalog, ToolEntry
+from portico.gateway.catalog import Catalog, Part, ToolEntry
 from portico.model.gateway import Era, Gateway, JwtAuthorizer, NoAuthorizer, era_of
 from portico.model.target import EraTools, Target
 from portico.oauth.resource import gateway_resource, metadata_url, target_resource
@@ -20,6 +24,7 @@ from portico.protocol.mirrored import InvalidAnnotation, Mirror, mirrors_of
 from portico.web.cors import OriginPolicy, policy_for
 
 ALL_TARGETS: Final = ""  #: the name of the endpoint that shows every target
+STEP_TOOLS: Final = 100  #: tools that are compiled between two steps at most; about a millisecond
 #: Members of a tool that announce what is not served here (tasks of 2025-11-25).
 _NOT_SERVED: Final = ("execution",)
 
@@ -37,6 +42,16 @@ class Endpoint:
     catalogs: Mapping[str, Catalog]  #: by the revision that the client speaks
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CompiledTarget:
+    """What was made of one target, to be carried over."""
+
+    target: Target
+    parts: Mapping[str, Part]  #: by revision
+    endpoint: Endpoint
+    left_out: tuple[str, ...]  #: sentences
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """A gateway at one revision."""
@@ -48,19 +63,41 @@ class Snapshot:
     initialize: Mapping[str, bytes]  #: result by negotiated revision
     discover: bytes
     left_out: tuple[str, ...]  #: sentences for the log: targets and tools that are not listed, and why
+    compiled: Mapping[str, CompiledTarget]  #: by target name
 
 
-def compile_snapshot(gateway: Gateway, targets: Sequence[Target], *, public_url: str) -> Snapshot:
-    """Compile a gateway and its targets. Pure; costs time in the number of tools."""
-    compiler = _Compiler(gateway, public_url)
-    endpoints = {ALL_TARGETS: compiler.endpoint(ALL_TARGETS, targets)}
-    left_out = tuple(dict.fromkeys(compiler.left_out))  # the endpoints of single targets leave out the same
-    for target in targets:
-        endpoints[target.name] = compiler.endpoint(target.name, [target])
+@dataclass(slots=True)
+class Work:
+    """What reading and compiling took, counted."""
+
+    rows: int = 0  #: of targets that were read, with their tools
+    targets: int = 0  #: that were not carried over
+    tools: int = 0  #: of theirs that were compiled, once for each revision
+
+
+def compile_snapshot(
+    gateway: Gateway,
+    targets: Sequence[Target],
+    *,
+    public_url: str,
+    before: Snapshot | None = None,
+    work: Work | None = None,
+) -> Generator[None, None, Snapshot]:
+    """Compile a gateway and its targets. Pure; yields about every millisecond, so that a caller may do other things.
+
+    Of ``before`` everything is kept that belongs to targets which are there again: the very same values, not equal
+    ones.
+    """
+    compiler = _Compiler(gateway, public_url, before, Work() if work is None else work)
+    compiled: dict[str, CompiledTarget] = {}
+    for target in sorted(targets, key=_place):
+        compiled[target.name] = yield from compiler.target(target)
+        yield
     authorizer = gateway.authorizer
     return Snapshot(
         gateway=gateway,
-        endpoints=endpoints,
+        endpoints={ALL_TARGETS: compiler.whole(compiled.values())}
+        | {name: entry.endpoint for name, entry in compiled.items()},
         origins=policy_for(public_url, gateway.allowed_origins),
         scopes=authorizer.advertised_scopes if isinstance(authorizer, JwtAuthorizer) else (),
         initialize={
@@ -70,119 +107,160 @@ def compile_snapshot(gateway: Gateway, targets: Sequence[Target], *, public_url:
         discover=server.discover_result(
             gateway.supported_versions, instructions=gateway.instructions, logging=gateway.streaming
         ),
-        left_out=left_out,
+        left_out=tuple(sentence for entry in compiled.values() for sentence in entry.left_out),
+        compiled=compiled,
     )
+
+
+def _place(target: Target) -> str:
+    """Return what a target's tools are sorted by in the list of all targets."""
+    return naming.join(target.name, "")
+
+
+class _Compiler:
+    """Makes the endpoints of one gateway."""
+
+    def __init__(self, gateway: Gateway, public_url: str, before: Snapshot | None, work: Work) -> None:
+        self._gateway = gateway
+        self._own = gateway_resource(public_url, gateway.id)
+        self._public_url = public_url
+        self._before: Mapping[str, CompiledTarget] = {} if before is None else before.compiled
+        self._same_shape = before is not None and _shape(before.gateway) == _shape(gateway)
+        self._work = work
+
+    def target(self, target: Target) -> Generator[None, None, CompiledTarget]:
+        """Compile one target, or take it over."""
+        known = self._before.get(target.name)
+        if known is not None and known.target is target:
+            if self._same_shape:
+                return known
+        else:
+            known = None
+            self._work.targets += 1
+        parts: dict[str, Part] = {}
+        left_out = dict.fromkeys(() if known is None else known.left_out)  # each sentence once, in order
+        fragments: dict[bytes, bytes] = {}
+        for version in self._gateway.supported_versions:
+            part = None if known is None else known.parts.get(version)
+            if part is None:
+                made = _PartMaker(target, version, fragments)
+                part = _shared(parts, (yield from made.steps(self._work)))
+                left_out |= dict.fromkeys(made.left_out)
+            parts[version] = part
+        return CompiledTarget(
+            target=target,
+            parts=parts,
+            endpoint=self._endpoint(target.name, {version: [part] for version, part in parts.items()}),
+            left_out=tuple(left_out),
+        )
+
+    def whole(self, compiled: Iterable[CompiledTarget]) -> Endpoint:
+        """Return the endpoint of all targets."""
+        listed = list(compiled)
+        shown = {version: [entry.parts[version] for entry in listed] for version in self._gateway.supported_versions}
+        return self._endpoint(ALL_TARGETS, shown)
+
+    def _endpoint(self, name: str, parts: Mapping[str, Sequence[Part]]) -> Endpoint:
+        resource = target_resource(self._public_url, self._gateway.id, name) if name else self._own
+        return Endpoint(
+            target=name,
+            resource=resource,
+            metadata_url=metadata_url(resource),
+            audience=frozenset({self._own, resource}),
+            catalogs=self._catalogs(name, parts),
+        )
+
+    def _catalogs(self, name: str, parts: Mapping[str, Sequence[Part]]) -> dict[str, Catalog]:
+        """Return a catalog per revision; those of one era that show the same are one."""
+        made: dict[str, Catalog] = {}
+        for version, shown in parts.items():
+            era = era_of(version)
+            alike = (known for of, known in made.items() if era_of(of) == era and known.parts == tuple(shown))
+            made[version] = next(alike, None) or Catalog(
+                scope=f"{self._gateway.id}/{name}/{era}",
+                era=era,
+                parts=shown,
+                prefixed=name == ALL_TARGETS,
+                page_size=self._gateway.page_size,
+                # Whoever authorizes may show each caller another list.
+                public=isinstance(self._gateway.authorizer, NoAuthorizer),
+            )
+        return made
+
+
+def _shape(gateway: Gateway) -> tuple[object, ...]:
+    """Return everything of a gateway that its catalogs depend on."""
+    is_open = isinstance(gateway.authorizer, NoAuthorizer)
+    return (gateway.id, gateway.supported_versions, gateway.page_size, is_open)
+
+
+def _shared(parts: Mapping[str, Part], part: Part) -> Part:
+    """Return an earlier part of the same era that shows the same, else ``part``."""
+    return next((known for known in parts.values() if _shows(known) == _shows(part)), part)
+
+
+def _shows(part: Part) -> tuple[object, ...]:
+    return (part.era, part.missing, part.names, part.tools)
+
+
+class _PartMaker:
+    """Makes what clients of one revision are shown of one target, and notes what it leaves out."""
+
+    def __init__(self, target: Target, version: str, fragments: dict[bytes, bytes]) -> None:
+        self.left_out: list[str] = []
+        self._target = target
+        self._version = version
+        self._fragments = fragments  # of this target: what is the same for several revisions is in memory once
+
+    def steps(self, work: Work) -> Generator[None, None, Part]:
+        """Make it, in steps."""
+        era = era_of(self._version)
+        offered = self._target.offered_to(era)
+        if offered is None:
+            missing = _why_unavailable(self._target)
+            self.left_out.append(missing)
+            return Part(target=self._target.name, era=era, tools={}, names=(), missing=missing)
+        tools: dict[str, ToolEntry] = {}
+        for number, tool in enumerate(offered.tools, start=1):
+            try:
+                tools[tool.name] = self._entry(tool.name, tool.definition, offered.era)
+            except (InvalidAnnotation, _NameTooLong) as error:
+                self.left_out.append(f"Tool {tool.name!r} of target {self._target.name!r} is left out: {error}")
+            work.tools += 1
+            if number % STEP_TOOLS == 0:
+                yield
+        return Part(
+            target=self._target.name,
+            era=era,
+            tools=tools,
+            names=tuple(sorted(tools)),
+            ttl_ms=_shortest(offered),
+            public=offered.public,
+        )
+
+    def _entry(self, name: str, definition: bytes, spoken: Era) -> ToolEntry:
+        """Describe a tool of a target that is asked in the era ``spoken``."""
+        if len(naming.join(self._target.name, name)) > naming.MAX_NAME_CHARS:
+            raise _NameTooLong(f"its name has more than {naming.MAX_NAME_CHARS} characters here")
+        members = revisions.tool_at(self._version, _open_tool(definition))
+        for member in ("name", *_NOT_SERVED):
+            members.pop(member, None)
+        mirrors: tuple[Mirror, ...] = ()
+        # Annotations mean something to modern clients, who must not see a bad one, and to modern targets.
+        if "inputSchema" in members and "modern" in (spoken, era_of(self._version)):
+            mirrors = mirrors_of(msgspec.json.decode(members["inputSchema"]))
+        rest = msgspec.json.encode(members)[1:]
+        fragment = b"," + rest if members else rest
+        fragment = self._fragments.setdefault(fragment, fragment)
+        return ToolEntry(target=self._target.name, tool=name, era=spoken, fragment=fragment, mirrors=mirrors)
 
 
 class _NameTooLong(Exception):
     pass
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Described:
-    """A tool as clients of one revision know it, but for its name here."""
-
-    name: str  #: the target's
-    members: dict[str, msgspec.Raw]
-    mirrors: tuple[Mirror, ...]
-    fault: str = ""  #: why such clients may not see it
-
-
-class _Compiler:
-    """Makes the endpoints of one gateway and notes what it leaves out."""
-
-    def __init__(self, gateway: Gateway, public_url: str) -> None:
-        self.left_out: list[str] = []
-        self._gateway = gateway
-        self._public_url = public_url
-        self._described: dict[tuple[str, str], tuple[_Described, ...]] = {}  # by target id and revision
-
-    def endpoint(self, name: str, targets: Sequence[Target]) -> Endpoint:
-        own = gateway_resource(self._public_url, self._gateway.id)
-        resource = target_resource(self._public_url, self._gateway.id, name) if name else own
-        return Endpoint(
-            target=name,
-            resource=resource,
-            metadata_url=metadata_url(resource),
-            audience=frozenset({own, resource}),
-            catalogs=self._catalogs(name, targets),
-        )
-
-    def _catalogs(self, name: str, targets: Sequence[Target]) -> dict[str, Catalog]:
-        """Return a catalog per revision; those of one era that show the same are one."""
-        made: dict[str, Catalog] = {}
-        for version in self._gateway.supported_versions:
-            catalog = self._catalog(name, targets, version)
-            same = (known for of, known in made.items() if era_of(of) == era_of(version))
-            made[version] = next((known for known in same if known.tools == catalog.tools), catalog)
-        return made
-
-    def _catalog(self, name: str, targets: Sequence[Target], version: str) -> Catalog:
-        era = era_of(version)
-        tools: dict[str, ToolEntry] = {}
-        unavailable: dict[str, str] = {}
-        shown: list[EraTools] = []
-        for target in targets:
-            offered = target.offered_to(era)
-            if offered is None:
-                unavailable[target.name] = _why_unavailable(target)
-                self.left_out.append(unavailable[target.name])
-                continue
-            shown.append(offered)
-            for tool in self._describe(target, offered, version):
-                listed = tool.name if name else naming.join(target.name, tool.name)
-                try:
-                    tools[listed] = _entry(target, offered.era, tool, listed)
-                except (InvalidAnnotation, _NameTooLong) as error:
-                    self.left_out.append(f"Tool {tool.name!r} of target {target.name!r} is left out: {error}")
-        return Catalog(
-            scope=f"{self._gateway.id}/{name}/{era}",
-            era=era,
-            tools=tools,
-            unavailable=unavailable,
-            page_size=self._gateway.page_size,
-            ttl_ms=min((server.CACHE_MS, *(offered.ttl_ms for offered in shown if offered.ttl_ms is not None))),
-            public=self._is_public(shown),
-        )
-
-    def _is_public(self, shown: Sequence[EraTools]) -> bool:
-        """Tell whether a list is the same for everybody: whoever authorizes may show each caller another one."""
-        return isinstance(self._gateway.authorizer, NoAuthorizer) and all(offered.public for offered in shown)
-
-    def _describe(self, target: Target, offered: EraTools, version: str) -> tuple[_Described, ...]:
-        key = (target.id, version)
-        if key not in self._described:
-            self._described[key] = tuple(
-                _described(tool.name, tool.definition, offered.era, version) for tool in offered.tools
-            )
-        return self._described[key]
-
-
-def _described(name: str, definition: bytes, spoken: Era, version: str) -> _Described:
-    """Describe a tool of a target that is asked in the era ``spoken`` for clients of ``version``."""
-    members = revisions.tool_at(version, _open_tool(definition))
-    for member in _NOT_SERVED:
-        members.pop(member, None)
-    mirrors: tuple[Mirror, ...] = ()
-    fault = ""
-    # Annotations mean something to modern clients, who must not see a bad one, and to modern targets.
-    if "inputSchema" in members and "modern" in (spoken, era_of(version)):
-        try:
-            mirrors = mirrors_of(msgspec.json.decode(members["inputSchema"]))
-        except InvalidAnnotation as error:
-            fault = error.public
-    return _Described(name=name, members=members, mirrors=mirrors, fault=fault)
-
-
-def _entry(target: Target, era: Era, tool: _Described, listed: str) -> ToolEntry:
-    if tool.fault:
-        raise InvalidAnnotation(tool.fault)
-    if len(listed) > naming.MAX_NAME_CHARS:
-        raise _NameTooLong(f"its name has more than {naming.MAX_NAME_CHARS} characters here")
-    named = {**tool.members, "name": msgspec.Raw(msgspec.json.encode(listed))}
-    return ToolEntry(
-        target=target.name, tool=tool.name, era=era, fragment=msgspec.json.encode(named), mirrors=tool.mirrors
-    )
+def _shortest(offered: EraTools) -> int:
+    return server.CACHE_MS if offered.ttl_ms is None else min(offered.ttl_ms, server.CACHE_MS)
 
 
 def _why_unavailable(target: Target) -> str:

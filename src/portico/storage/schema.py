@@ -6,6 +6,7 @@ same transaction, readers compare all counters in one statement (design 3.2). Sc
 ``replicas``, ``providers`` (credential providers) and ``access-keys``.
 """
 
+import secrets
 from typing import Final
 
 from sqlalchemy import (
@@ -27,6 +28,7 @@ from sqlalchemy import (
 )
 
 DEFAULT_ACCOUNT: Final = "000000000000"
+_STAMP_BITS: Final = 62  #: fits into a signed column of 64
 
 metadata = MetaData(
     naming_convention={
@@ -40,6 +42,11 @@ metadata = MetaData(
 
 def _account() -> Column[str]:
     return Column("account", String(12), nullable=False)
+
+
+def _stamp() -> int:
+    """Return a number that no other write has: a count would begin anew in a database that was restored."""
+    return secrets.randbits(_STAMP_BITS)
 
 
 counters = Table(
@@ -81,6 +88,8 @@ targets = Table(
     Column("synchronized_at", BigInteger, nullable=True),
     Column("managed_by", String(200), nullable=False, default=""),
     Column("revision", Integer, nullable=False),
+    # Another number after every write, so that a replica reads those rows again that changed since it read them.
+    Column("stamp", BigInteger, nullable=False, server_default="0", default=_stamp, onupdate=_stamp),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     UniqueConstraint("gateway_id", "name"),

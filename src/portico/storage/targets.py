@@ -72,6 +72,17 @@ async def ids(conn: AsyncConnection) -> list[str]:
     return list((await conn.execute(select(targets.c.id).order_by(targets.c.id))).scalars())
 
 
+async def stamps(conn: AsyncConnection, gateway_id: str) -> dict[str, int]:
+    """Return a number for each target of a gateway, by id; it is another one after every write to its row."""
+    found = await conn.execute(select(targets.c.id, targets.c.stamp).where(targets.c.gateway_id == gateway_id))
+    return {target_id: stamp for target_id, stamp in found.all()}  # noqa: C416 - a row is no pair to a type checker
+
+
+async def by_ids(conn: AsyncConnection, target_ids: Sequence[str]) -> list[TargetRow]:
+    """Return those of the targets that there are."""
+    return await fetch_all(conn, select(targets).where(targets.c.id.in_(list(target_ids))), TargetRow)
+
+
 async def documents_of(conn: AsyncConnection, gateway_id: str) -> list[TargetRow]:
     """Return every target of a gateway, by name; without their tools."""
     statement = select(*_WITHOUT_TOOLS).where(targets.c.gateway_id == gateway_id)
