@@ -88,6 +88,23 @@ async def test_tools_pages_and_reasons_are_bounded(relay):
         assert len(found.reasons) == MAX_REASONS
 
 
+async def test_a_setting_bounds_how_many_tools_are_published(relay):
+    async with modern_server(tools=[tool(f"t{n}") for n in range(12)], page_size=5) as server:
+        found = await discover(target_at(server.url), relay=relay, max_tools=7)
+        assert len(found.eras[0].tools) == 7
+        assert "only the first 7 tools" in found.reasons[0]
+        assert "quotas.tools_per_target" in found.reasons[0]
+        found = await discover(target_at(server.url), relay=relay, max_tools=12)
+        assert len(found.eras[0].tools) == 12
+
+
+async def test_a_larger_quota_allows_more_pages(relay):
+    count = 1100
+    async with modern_server(tools=[tool(f"t{n}") for n in range(count)], page_size=10) as server:
+        found = await discover(target_at(server.url), relay=relay, max_tools=2000)
+        assert len(found.eras[0].tools) == count
+
+
 async def test_a_list_that_goes_round_in_circles_ends(relay):
     class Circle(ModernServer):
         def page(self, cursor):

@@ -185,7 +185,10 @@ async def open_service(settings: Settings, seat: Seat) -> AsyncGenerator[Service
             database,
             {
                 targets.SYNC_JOB: Synchronizer(
-                    database, CredentialedDiscovery(credentials, partial(discover, relay=relay))
+                    database,
+                    CredentialedDiscovery(
+                        credentials, partial(discover, relay=relay, max_tools=process.quotas.tools_per_target)
+                    ),
                 ).run,
                 pruning.PRUNE_JOB: pruning.Pruner(database).run,
                 CHANGES_JOB: ChangeShipper(database, journal).run,

@@ -33,8 +33,9 @@ from portico.targets.exchange import Route, answer_of, route_to
 from portico.targets.handshake import close_session, open_session
 from portico.targets.verdicts import OTHER, denies
 
-MAX_TOOLS = 1000  #: tools of one target in one era
-MAX_PAGES = 100  #: pages of one list
+MAX_TOOLS = 1000  #: tools of one target in one era, unless the setting quotas.tools_per_target says otherwise
+MAX_PAGES = 100  #: pages of one list, or as many as its tools make at the least number per page
+TOOLS_PER_PAGE = 10  #: that number, on the average
 MAX_REASONS = 50  #: sentences; a server with a thousand bad tools must not fill the database
 DISCOVERY_SECONDS = 120.0  #: seconds for all of it
 PROBE_SECONDS = 15.0  #: seconds for each answer
@@ -78,12 +79,17 @@ _LABELS: dict[Era, str] = {
 
 
 async def discover(
-    target: Target, credential: Credential | None = None, *, relay: Sender, seconds: float = DISCOVERY_SECONDS
+    target: Target,
+    credential: Credential | None = None,
+    *,
+    relay: Sender,
+    seconds: float = DISCOVERY_SECONDS,
+    max_tools: int = MAX_TOOLS,
 ) -> Discovery:
     """Probe the eras that ``target.era`` allows and list the tools of each that is spoken.
 
-    Every request bears ``credential``. Takes at most ``seconds``; leaves no session behind. Raises nothing of the
-    upstream's making: what failed is in the reasons.
+    Every request bears ``credential``. Takes at most ``seconds``, and ``max_tools`` of each era; leaves no session
+    behind. Raises nothing of the upstream's making: what failed is in the reasons.
     """
     route = _probing(route_to(target))
     allowed: tuple[Era, ...] = ("modern", "legacy") if target.era == "auto" else (target.era,)
@@ -93,7 +99,7 @@ async def discover(
     try:
         async with asyncio.timeout(seconds):
             for era in allowed:
-                if not await _try_era(era, relay, route, found, hint=target.era == "auto"):
+                if not await _try_era(era, relay, route, found, max_tools, hint=target.era == "auto"):
                     found.undecided.update(allowed[allowed.index(era) :])
                     break
     except TimeoutError:
@@ -116,11 +122,11 @@ def _probing(route: Route) -> Route:
     return replace(route, timeouts=replace(given, first_byte=seconds, total=seconds))
 
 
-async def _try_era(era: Era, relay: Sender, route: Route, found: _Findings, *, hint: bool) -> bool:
+async def _try_era(era: Era, relay: Sender, route: Route, found: _Findings, max_tools: int, *, hint: bool) -> bool:
     """Judge one era. Return False when it makes no sense to knock again for the next one."""
     probe = _modern if era == "modern" else _legacy
     try:
-        found.eras.append(await probe(relay, route, lambda sentence: found.say(era, sentence)))
+        found.eras.append(await probe(relay, route, _Listed(max_tools), lambda sentence: found.say(era, sentence)))
     except _NotSpoken as verdict:
         found.say(era, str(verdict))
     except (UpstreamUnreachable, EgressDenied) as error:
@@ -141,7 +147,7 @@ async def _try_era(era: Era, relay: Sender, route: Route, found: _Findings, *, h
 Say = Callable[[str], None]
 
 
-async def _modern(relay: Sender, route: Route, say: Say) -> EraTools:
+async def _modern(relay: Sender, route: Route, listed: "_Listed", say: Say) -> EraTools:
     headers = modern_headers("server/discover")
     try:
         message = await _ask(relay, route, headers, modern_request("server/discover", 1), 1)
@@ -153,7 +159,6 @@ async def _modern(relay: Sender, route: Route, say: Say) -> EraTools:
         raise _verdict("modern", error) from None
     if MODERN_VERSION not in result.supportedVersions:
         raise _NotSpoken("the target does not offer it.")
-    listed = _Listed()
     if result.has_tools:
         numbers = count(2)
 
@@ -174,13 +179,12 @@ async def _modern(relay: Sender, route: Route, say: Say) -> EraTools:
     )
 
 
-async def _legacy(relay: Sender, route: Route, say: Say) -> EraTools:
+async def _legacy(relay: Sender, route: Route, listed: "_Listed", say: Say) -> EraTools:
     try:
         session = await open_session(relay, route, LEGACY_VERSIONS[-1])
     except UpstreamError as error:
         raise _verdict("legacy", error) from None
     try:
-        listed = _Listed()
         if session.has_tools:
             numbers = count(1)
 
@@ -214,14 +218,16 @@ async def _ask(relay: Sender, route: Route, headers: Headers, body: bytes, numbe
 class _Listed:
     """Reads the pages of one list, and what they say of how long they may be kept and for whom."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_tools: int) -> None:
         self._tools: dict[str, Tool] = {}
+        self._max_tools = max_tools
+        self._max_pages = max(MAX_PAGES, max_tools // TOOLS_PER_PAGE)
         self.ttl_ms: int | None = None  #: the smallest of all pages
         self.public = True  #: until one page is not
 
     @property
     def tools(self) -> tuple[Tool, ...]:
-        return tuple(self._tools.values())[:MAX_TOOLS]
+        return tuple(self._tools.values())[: self._max_tools]
 
     async def read(self, era: Era, page: Callable[[str | None], Awaitable[Message]], say: Say) -> None:
         """Read all pages.
@@ -230,16 +236,19 @@ class _Listed:
         """
         cursors: set[str] = set()
         cursor: str | None = None
-        for _ in range(MAX_PAGES):
+        for _ in range(self._max_pages):
             result = read_result(await page(cursor), ToolsPage)
             self.ttl_ms = result.ttl_ms if self.ttl_ms is None else min(self.ttl_ms, result.ttl_ms)
             self.public = self.public and result.public
             for raw in result.tools:
                 _take(self._tools, bytes(raw), era, say)
             cursor = result.nextCursor
-            if len(self._tools) >= MAX_TOOLS:
-                if len(self._tools) > MAX_TOOLS or cursor is not None:
-                    say(f"only the first {MAX_TOOLS} tools are published.")
+            if len(self._tools) >= self._max_tools:
+                if len(self._tools) > self._max_tools or cursor is not None:
+                    say(
+                        f"only the first {self._max_tools} tools are published; the setting quotas.tools_per_target "
+                        "raises that."
+                    )
                 return
             if cursor is None:
                 return
@@ -247,7 +256,7 @@ class _Listed:
                 say("the list of tools goes round in circles; it was read up to there.")
                 return
             cursors.add(cursor)
-        say(f"the list of tools has more than {MAX_PAGES} pages; the rest is not published.")
+        say(f"the list of tools has more than {self._max_pages} pages; the rest is not published.")
 
 
 def _take(tools: dict[str, Tool], raw: bytes, era: Era, say: Say) -> None:
