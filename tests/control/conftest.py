@@ -6,7 +6,7 @@ import pytest
 
 from control.agentcore import Api
 from portico.control.apply import Applier
-from portico.control.declared_gateways import read_declarations
+from portico.control.declared import read_declarations
 from portico.control.relaxations import Ground
 from portico.crypto.keyring import Keyring
 from portico.net.egress import Egress

@@ -9,7 +9,7 @@ from portico.authorizer.access_keys import AccessKeys
 from portico.control import access_keys as use_cases
 from portico.control.access_keys import check_id, check_name, check_role, check_secret
 from portico.control.apply import Applier
-from portico.control.declared_gateways import read_declarations
+from portico.control.declared import read_declarations
 from portico.crypto.keyring import Keyring
 from portico.model.errors import ConfigError, Conflict, InputError, NotFound
 from portico.model.secret import Secret

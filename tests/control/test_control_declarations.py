@@ -2,7 +2,7 @@ import pytest
 
 from control.conftest import PUBLIC_URL, declare
 from control.house import SECRET, gateway, issuer, target
-from portico.control.declared_gateways import read_declarations
+from portico.control.declared import read_declarations
 from portico.control.secrets import secret_hash
 from portico.model.secret import Secret
 from portico.net.egress import Egress

@@ -18,6 +18,9 @@ _COMMANDS: Final = {
     "worker": "portico.cli.serve:worker",
     "check": "portico.cli.serve:check",
     "migrate": "portico.cli.serve:migrate",
+    "apply": "portico.cli.apply:apply",
+    "diff": "portico.cli.apply:diff",
+    "export": "portico.cli.moves:export",
     "demo": "portico.cli.demo.command:demo",
     "users": "portico.cli.users:users",
     "clients": "portico.cli.clients:clients",
@@ -50,7 +53,7 @@ class _Commands(click.Group):
 def root() -> None:
     """Portico: one OAuth-protected MCP endpoint in front of all your MCP servers.
 
-    Start with `portico demo`. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+    Start with `portico demo`. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted; `portico diff` has its own.
     """
 
 

@@ -1,5 +1,8 @@
 """Applying what a file declares: all of it in one transaction, and again without effect.
 
+What that would change can be asked before: it is rehearsed, by the same steps in a transaction that is taken back, so
+that nothing can be told otherwise than it would happen.
+
 What the file managed before and no longer declares is removed, with the revocations that belong to it. What others
 manage (the API, the command line) is never touched; a name that they hold is a fault. Passwords are hashed before the
 transaction: a write lock is not held for 150 ms. When another replica has applied the same file meanwhile its hashes
@@ -9,7 +12,7 @@ stand, and are judged anew: a second salt of the same password must not log ever
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,17 +20,32 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from portico.control.apply_access_keys import AccessKeyStep
 from portico.control.apply_directory import DirectoryStep, PasswordHashes
 from portico.control.apply_gateways import GatewayStep
-from portico.control.declarations import MANAGED_BY, Declarations, UserDeclaration
+from portico.control.apply_providers import IdentityStep, ProviderStep
+from portico.control.declarations import Declarations, UserDeclaration
+from portico.control.differences import Difference, differences
 from portico.control.quotas import DEFAULT_QUOTAS, Quotas
+from portico.control.resources import Place, read_resources
 from portico.control.secrets import Random
-from portico.control.transaction import DEFAULT_REGION, Transaction, of_file
+from portico.control.transaction import DEFAULT_REGION, of_file
 from portico.crypto.keyring import Keyring
 from portico.crypto.passwords import hash_password, verify_password
-from portico.model.errors import ConfigError, StorageUnavailable
+from portico.model.errors import ConfigError, Fault, StorageUnavailable
 from portico.storage import users
 from portico.storage.engine import Database
+from portico.storage.schema import DEFAULT_ACCOUNT
 
 ATTEMPTS: Final = 5  #: to find the same passwords in storage before and after hashing
+
+
+_Write = Callable[[AsyncConnection, Declarations, PasswordHashes], Awaitable[None]]
+
+
+class _Rehearsed(Exception):
+    """Takes a transaction back and carries out of it what would have been changed."""
+
+    def __init__(self, told: list[Difference]) -> None:
+        super().__init__()
+        self.told = told
 
 
 class Applier:
@@ -58,32 +76,79 @@ class Applier:
             ConfigError: every name that somebody else manages.
             StorageUnavailable: nothing was written.
         """
+        await self._run(declared, self._write)
+
+    async def apply_and_tell(self, declared: Declarations) -> list[Difference]:
+        """Like :meth:`apply`; return what was changed.
+
+        Raises:
+            ConfigError: like :meth:`apply`.
+            StorageUnavailable: like :meth:`apply`.
+        """
+        told: list[Difference] = []
+
+        async def write(conn: AsyncConnection, declared: Declarations, hashes: PasswordHashes) -> None:
+            told[:] = await self._told(conn, declared, hashes)
+
+        await self._run(declared, write)
+        return told
+
+    async def rehearse(self, declared: Declarations) -> list[Difference]:
+        """Return what :meth:`apply` would change, and change nothing.
+
+        Raises:
+            ConfigError: like :meth:`apply`.
+            StorageUnavailable: like :meth:`apply`.
+        """
+
+        async def write(conn: AsyncConnection, declared: Declarations, hashes: PasswordHashes) -> None:
+            raise _Rehearsed(await self._told(conn, declared, hashes))  # takes the transaction back
+
+        try:
+            await self._run(declared, write)
+        except _Rehearsed as rehearsed:
+            return rehearsed.told
+        raise AssertionError("a rehearsal was not taken back")
+
+    async def _run(self, declared: Declarations, write: _Write) -> None:
+        """Write everything, unless other hashes are stored by then than those that the new ones were judged by."""
         for _ in range(ATTEMPTS):
             stored = await self._stored_hashes(declared)
             hashes = await self._password_hashes(declared, stored)
-            if await self._write(declared, stored, hashes):
-                return
+            async with self._database.write() as conn:
+                if await _password_hashes_of(conn, declared) == stored:
+                    await write(conn, declared, hashes)
+                    return
         raise StorageUnavailable("Others are changing the same users; try again.", detail=f"{ATTEMPTS} attempts")
 
-    async def _write(self, declared: Declarations, stored: PasswordHashes, hashes: PasswordHashes) -> bool:
-        """Write everything, unless other hashes are stored by now than those that the new ones were judged by."""
-        now = int(self._clock())
-        async with self._database.write() as conn:
-            if await _password_hashes_of(conn, declared) != stored:
-                return False
-            directory = DirectoryStep(conn, ground=declared.ground, hashes=hashes, now=now, random=self._random)
-            await directory.run(declared.issuers, self._keyring)
-            gateways = GatewayStep(self._transaction(conn, now))
-            await gateways.run(declared.gateways)
-            access_keys = AccessKeyStep(conn, self._keyring, now=now)
-            await access_keys.run(declared.access_keys)
-            faults = directory.faults + gateways.faults + access_keys.faults
-            if faults:
-                raise ConfigError(faults)  # rolls the transaction back
-        return True
+    async def _told(self, conn: AsyncConnection, declared: Declarations, hashes: PasswordHashes) -> list[Difference]:
+        place = Place(account=DEFAULT_ACCOUNT, region=self._region)
+        before = await read_resources(conn, self._keyring, place)
+        await self._write(conn, declared, hashes)
+        return differences(before, await read_resources(conn, self._keyring, place))
 
-    def _transaction(self, conn: AsyncConnection, now: int) -> Transaction:
-        return of_file(conn, MANAGED_BY, now=now, random=self._random, region=self._region, quotas=self._quotas)
+    async def _write(self, conn: AsyncConnection, declared: Declarations, hashes: PasswordHashes) -> None:
+        """Take every step, in the order in which one refers to another."""
+        now = int(self._clock())
+        tx = of_file(conn, declared.managed_by, now=now, random=self._random, region=self._region, quotas=self._quotas)
+        directory = DirectoryStep(
+            conn, managed_by=tx.managed_by, ground=declared.ground, hashes=hashes, now=now, random=self._random
+        )
+        await directory.run(declared.issuers, self._keyring)
+        providers = ProviderStep(tx, self._keyring)
+        await providers.put(declared.providers)
+        gateways = GatewayStep(tx)
+        await gateways.run(declared.gateways)
+        await providers.remove(declared.providers)
+        identities = IdentityStep(tx)
+        await identities.run(declared.identities)
+        access_keys = AccessKeyStep(conn, self._keyring, managed_by=tx.managed_by, now=now)
+        await access_keys.run(declared.access_keys)
+        faults: list[Fault] = []
+        for step in (directory, providers, gateways, identities, access_keys):
+            faults += step.faults
+        if faults:
+            raise ConfigError(faults)  # rolls the transaction back
 
     async def _stored_hashes(self, declared: Declarations) -> PasswordHashes:
         async with self._database.read() as conn:

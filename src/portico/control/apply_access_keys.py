@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from portico.control import access_keys as steps
-from portico.control.declarations import MANAGED_BY, AccessKeyDeclaration
+from portico.control.declarations import AccessKeyDeclaration
 from portico.crypto.keyring import Keyring
 from portico.model.errors import Conflict, Fault, NotFound
 from portico.storage import access_keys
@@ -15,8 +15,9 @@ from portico.storage.access_keys import AccessKeyRow
 class AccessKeyStep:
     """Writes access keys; ``faults`` holds ids that somebody else manages and gateways that there are not."""
 
-    def __init__(self, conn: AsyncConnection, keyring: Keyring, *, now: int) -> None:
+    def __init__(self, conn: AsyncConnection, keyring: Keyring, *, managed_by: str, now: int) -> None:
         self._conn = conn
+        self._managed_by = managed_by
         self._keyring = keyring
         self._now = now
         self.faults: list[Fault] = []
@@ -29,7 +30,7 @@ class AccessKeyStep:
             ids.add(key.id)
             await self._key(key)
         for row in await access_keys.list_all(self._conn):
-            if row.managed_by == MANAGED_BY and row.id not in ids:
+            if self._managed_by and row.managed_by == self._managed_by and row.id not in ids:
                 await steps.remove(self._conn, row.id)
 
     async def _key(self, key: AccessKeyDeclaration) -> None:
@@ -40,7 +41,7 @@ class AccessKeyStep:
                 name=key.name,
                 role=key.role,
                 gateways=await steps.gateway_ids(self._conn, key.gateways),
-                managed_by=MANAGED_BY,
+                managed_by=self._managed_by,
                 created_at=self._now,
             )
             await steps.put(self._conn, self._keyring, row, key.secret)

@@ -9,7 +9,7 @@ from portico.control import clients as client_steps
 from portico.control import issuers as issuer_steps
 from portico.control import signing_keys as key_steps
 from portico.control import users as user_steps
-from portico.control.declarations import MANAGED_BY, ClientDeclaration, IssuerDeclaration, UserDeclaration
+from portico.control.declarations import ClientDeclaration, IssuerDeclaration, UserDeclaration
 from portico.control.relaxations import Ground
 from portico.control.secrets import Random, new_subject
 from portico.crypto.keyring import Keyring
@@ -25,9 +25,17 @@ class DirectoryStep:
     """Writes issuers with their directories; ``faults`` holds the names that somebody else manages."""
 
     def __init__(
-        self, conn: AsyncConnection, *, ground: Ground, hashes: PasswordHashes, now: int, random: Random
+        self,
+        conn: AsyncConnection,
+        *,
+        managed_by: str,
+        ground: Ground,
+        hashes: PasswordHashes,
+        now: int,
+        random: Random,
     ) -> None:
         self._conn = conn
+        self._managed_by = managed_by
         self._ground = ground
         self._hashes = hashes
         self._now = now
@@ -41,17 +49,17 @@ class DirectoryStep:
             names.add(issuer.name)
             await self._issuer(issuer, keyring)
         for row in await issuers.list_all(self._conn):
-            if row.managed_by == MANAGED_BY and row.name not in names:
+            if self._owns(row.managed_by) and row.name not in names:
                 await self._directory(IssuerDeclaration(name=row.name, document={}))
                 await issuer_steps.remove(self._conn, row.name, now=self._now)
 
     async def _issuer(self, issuer: IssuerDeclaration, keyring: Keyring) -> None:
         stored = await issuers.get(self._conn, issuer.name)
-        if stored is not None and stored.managed_by != MANAGED_BY:
+        if stored is not None and stored.managed_by != self._managed_by:
             self._taken(f"{issuer.path}.name", "issuer", stored.managed_by)
             return
         await issuer_steps.put(
-            self._conn, name=issuer.name, document=issuer.document, managed_by=MANAGED_BY, now=self._now
+            self._conn, name=issuer.name, document=issuer.document, managed_by=self._managed_by, now=self._now
         )
         if await key_steps.ensure(self._conn, keyring, issuer=issuer.name, now=self._now):
             await counters.bump(self._conn, f"issuer/{issuer.name}")
@@ -67,7 +75,7 @@ class DirectoryStep:
             await self._user(issuer.name, user, rows.get(user.name), self._hashes[issuer.name, user.name])
         names = {user.name for user in issuer.users}
         for row in rows.values():
-            if row.managed_by == MANAGED_BY and row.name not in names:
+            if self._owns(row.managed_by) and row.name not in names:
                 await user_steps.remove(self._conn, row, ground=self._ground, now=self._now)
 
     async def _user(self, issuer: str, user: UserDeclaration, stored: UserRow | None, password_hash: str) -> None:
@@ -80,12 +88,12 @@ class DirectoryStep:
                 email=user.email,
                 password_hash=password_hash,
                 password_changed_at=self._now,
-                managed_by=MANAGED_BY,
+                managed_by=self._managed_by,
                 created_at=self._now,
             )
             await users.add(self._conn, row)
             return
-        if stored.managed_by != MANAGED_BY:
+        if stored.managed_by != self._managed_by:
             self._taken(f"{user.path}.name", "user", stored.managed_by)
             return
         if stored.password_hash != password_hash:
@@ -99,25 +107,32 @@ class DirectoryStep:
             await self._client(client, rows.get(client.row.client_id))
         ids = {client.row.client_id for client in issuer.clients}
         for row in rows.values():
-            if row.managed_by == MANAGED_BY and row.client_id not in ids:
+            if self._owns(row.managed_by) and row.client_id not in ids:
                 await client_steps.remove(self._conn, row, ground=self._ground, now=self._now)
 
     async def _client(self, client: ClientDeclaration, stored: ClientRow | None) -> None:
         if stored is None:
             try:
-                await clients.add(self._conn, changed(client.row, created_at=self._now))
+                await clients.add(self._conn, self._row(client, created_at=self._now))
             except Conflict as error:
                 self.faults.append(Fault(path=f"{client.path}.clientId", message=error.public))
             return
-        if stored.managed_by != MANAGED_BY:
+        if stored.managed_by != self._managed_by:
             self._taken(f"{client.path}.clientId", "client", stored.managed_by)
             return
-        wanted = changed(client.row, created_at=stored.created_at, disabled_at=stored.disabled_at)
+        wanted = self._row(client, created_at=stored.created_at, disabled_at=stored.disabled_at)
         if wanted == stored:
             return
         await clients.replace(self._conn, wanted)
         if client_steps.loses_something(stored, wanted):
             await client_steps.end_everything(self._conn, wanted, ground=self._ground, now=self._now)
+
+    def _row(self, client: ClientDeclaration, *, created_at: int, disabled_at: int | None = None) -> ClientRow:
+        return changed(client.row, managed_by=self._managed_by, created_at=created_at, disabled_at=disabled_at)
+
+    def _owns(self, managed_by: str) -> bool:
+        """Say whether what is no longer declared was ours; what nobody manages is never removed."""
+        return bool(managed_by) and managed_by == self._managed_by
 
     def _taken(self, path: str, what: str, managed_by: str) -> None:
         message = f"is the name of a {what} that {managed_by or 'the command line'} manages; delete that one first"

@@ -1,19 +1,21 @@
-"""What a file declares: issuers with their users and clients, gateways with their targets, access keys.
+"""What a file declares: issuers with their users and clients, credential providers, workload identities, gateways with
+their targets, access keys.
 
-Values only; :mod:`portico.control.declared_issuers` and :mod:`portico.control.declared_gateways` read them out of a
-document, :mod:`portico.control.apply` writes them to storage.
-"""
+Values only; the modules ``declared_...`` read them out of a document, :mod:`portico.control.apply` writes them to
+storage.
+"""  # noqa: D205 - the kinds do not fit into one line
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from portico.control.providers import ProviderRequest
 from portico.control.relaxations import Ground
 from portico.model.access_key import Role
 from portico.model.secret import Secret
 from portico.storage.clients import ClientRow
 
-MANAGED_BY: Final = "portico.yaml"  #: the logical name of the file, wherever it lies
+MANAGED_BY: Final = "portico.yaml"  #: the logical name of the process's own file, wherever it lies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,33 @@ class IssuerDeclaration:
     users: tuple[UserDeclaration, ...] = ()
     clients: tuple[ClientDeclaration, ...] = ()
     path: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderDeclaration:
+    """A credential provider with its secret."""
+
+    request: ProviderRequest
+    path: str = ""
+
+    @property
+    def name(self) -> str:
+        """The provider's name, good among those of its kind."""
+        return self.request.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityDeclaration:
+    """A CreateWorkloadIdentity document and the identity's tags."""
+
+    document: Mapping[str, Any]
+    tags: Mapping[str, str]
+    path: str = ""
+
+    @property
+    def name(self) -> str:
+        """The identity's name."""
+        return self.document["name"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +122,9 @@ class Declarations:
     """Everything that a file declares, and the ground it was judged on."""
 
     ground: Ground
+    managed_by: str = MANAGED_BY  #: who declares it; empty: nobody will manage it, and nothing is removed
     issuers: tuple[IssuerDeclaration, ...] = ()
+    providers: tuple[ProviderDeclaration, ...] = ()
+    identities: tuple[IdentityDeclaration, ...] = ()
     gateways: tuple[GatewayDeclaration, ...] = ()
     access_keys: tuple[AccessKeyDeclaration, ...] = ()

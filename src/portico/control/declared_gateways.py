@@ -4,53 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from portico.control.declarations import Declarations, GatewayDeclaration, TargetDeclaration
-from portico.control.declared_access_keys import read_access_key
-from portico.control.declared_issuers import read_issuer
+from portico.control.declarations import GatewayDeclaration, TargetDeclaration
 from portico.control.documents import EXTENSION_KEY, gateway_faults, target_faults
-from portico.control.quotas import DEFAULT_QUOTAS, Quotas
-from portico.control.reader import Reader, ReadFile
+from portico.control.quotas import Quotas
+from portico.control.reader import Reader
 from portico.control.relaxations import Ground
-from portico.model.errors import Fault
 from portico.net.egress import Egress
 
 
-def read_declarations(
-    document: Mapping[str, Any],
-    *,
-    public_url: str,
-    egress: Egress,
-    read_file: ReadFile,
-    quotas: Quotas = DEFAULT_QUOTAS,
-) -> tuple[Declarations, list[Fault]]:
-    """Read ``issuers``, ``gateways`` and ``accessKeys`` of a file's document.
-
-    The declarations are only of use when there are no faults.
-    """
-    reader = Reader(read_file)
-    issuers = reader.unique(
-        [read_issuer(reader, entry, path) for entry, path in reader.entries(document, "issuers", "")],
-        "name",
-        lambda issuer: issuer.name,
-    )
-    ground = Ground(public_url=public_url, issuers=frozenset(issuer.name for issuer in issuers))
-    bounds = _Bounds(ground=ground, egress=egress, quotas=quotas)
-    gateways = reader.unique(
-        [_read_gateway(reader, entry, path, bounds) for entry, path in reader.entries(document, "gateways", "")],
-        "name",
-        lambda gateway: gateway.name,
-    )
-    access_keys = reader.unique(
-        [read_access_key(reader, entry, path) for entry, path in reader.entries(document, "accessKeys", "")],
-        "accessKeyId",
-        lambda key: key.id,
-    )
-    declared = Declarations(ground=ground, issuers=issuers, gateways=gateways, access_keys=access_keys)
-    return declared, reader.faults
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Bounds:
+class Bounds:
     """What documents are judged against."""
 
     ground: Ground
@@ -58,7 +21,8 @@ class _Bounds:
     quotas: Quotas
 
 
-def _read_gateway(reader: Reader, entry: Mapping[str, Any], path: str, bounds: _Bounds) -> GatewayDeclaration | None:
+def read_gateway(reader: Reader, entry: Mapping[str, Any], path: str, bounds: Bounds) -> GatewayDeclaration | None:
+    """Read one gateway with its targets; None when it has not even a name."""
     document, extension = _split(reader, entry, path, beside=frozenset({"targets"}))
     reader.faults += gateway_faults(document, extension, ground=bounds.ground, path=path)
     targets = [
@@ -72,7 +36,7 @@ def _read_gateway(reader: Reader, entry: Mapping[str, Any], path: str, bounds: _
 
 
 def _read_target(
-    reader: Reader, entry: Mapping[str, Any], path: str, bounds: _Bounds, *, gateway: Mapping[str, Any]
+    reader: Reader, entry: Mapping[str, Any], path: str, bounds: Bounds, *, gateway: Mapping[str, Any]
 ) -> TargetDeclaration | None:
     document, extension = _split(reader, entry, path)
     reader.faults += target_faults(

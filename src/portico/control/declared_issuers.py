@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from portico.control.clients import check_client, check_fits, check_secret
-from portico.control.declarations import MANAGED_BY, ClientDeclaration, IssuerDeclaration, UserDeclaration
+from portico.control.declarations import ClientDeclaration, IssuerDeclaration, UserDeclaration
 from portico.control.reader import Reader
 from portico.control.secrets import secret_hash
 from portico.control.users import check_name, check_password
@@ -91,7 +91,6 @@ def _read_client(
         redirect_uris=redirect_uris,
         scopes=scopes,
         default_resource=texts.get("defaultResource", ""),
-        managed_by=MANAGED_BY,
         created_at=0,
     )
     reader.judge(path, lambda: check_client(row))

@@ -46,6 +46,10 @@ class Transaction:
     region: str = DEFAULT_REGION
     quotas: Quotas = DEFAULT_QUOTAS
 
+    def owns(self, row: Managed) -> bool:
+        """Say whether a row goes when its file no longer declares it; what nobody manages never goes by itself."""
+        return bool(self.managed_by) and row.managed_by == self.managed_by
+
     def protect(self, what: str, row: Managed) -> None:
         """Make sure that a row may be changed on this behalf.
 
@@ -75,12 +79,13 @@ def of_request(context: OperationContext, conn: AsyncConnection) -> Transaction:
 def of_file(
     conn: AsyncConnection, name: str, *, now: int, random: Random, region: str = DEFAULT_REGION, quotas: Quotas
 ) -> Transaction:
-    """Return the transaction of a file that is applied."""
+    """Return the transaction of a file that is applied; without a name of one that is imported, managed by nobody."""
+    kind, caller = ("file", name) if name else ("command", "portico import")
     return Transaction(
         conn=conn,
         now=now,
         random=random,
-        changes=ChangeLog(kind="file", caller=name, clock=lambda: float(now), random=random),
+        changes=ChangeLog(kind=kind, caller=caller, clock=lambda: float(now), random=random),
         managed_by=name,
         region=region,
         quotas=quotas,

@@ -31,6 +31,30 @@ def identity_faults(document: Mapping[str, Any]) -> list[Fault]:
     ]
 
 
+async def put(tx: Transaction, document: Mapping[str, Any], wanted_tags: Mapping[str, str]) -> None:
+    """Make the workload identity of that name or replace it as a whole, tags included.
+
+    Raises:
+        Conflict: somebody else manages it, or it is a gateway's.
+        QuotaExceeded: there are as many as there may be, or it would have too many tags.
+    """
+    stored = await workload_identities.get(tx.conn, document["name"], account=tx.account)
+    if stored is None:
+        await create(tx, document, wanted_tags)
+        return
+    if stored.owner:
+        raise Conflict(f"The workload identity {stored.name!r} is made and deleted with the gateway of that id.")
+    row = await update(tx, stored, document)
+    had = await tags.get(tx.conn, _arn(tx, row), account=tx.account)
+    if had == dict(wanted_tags):
+        return
+    ensure_tags(wanted_tags, tx.quotas.tags_per_resource)
+    await tags.remove(tx.conn, _arn(tx, row), had.keys() - wanted_tags.keys(), account=tx.account)
+    await tags.put(tx.conn, _arn(tx, row), wanted_tags, account=tx.account)
+    shown = {"tags": had}, {"tags": dict(wanted_tags)}
+    await tx.changes.record(tx.conn, "TagResource", _arn(tx, row), *shown)
+
+
 async def create(tx: Transaction, document: Mapping[str, Any], wanted_tags: Mapping[str, str]) -> WorkloadIdentityRow:
     """Make a workload identity.
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from portico.control.declarations import Declarations
-from portico.control.declared_gateways import read_declarations
+from portico.control.declared import DECLARED, read_declarations
+from portico.control.reader import ReadFile
 from portico.control.relaxations import Ground
 from portico.model.errors import ConfigError, Fault
 from portico.net.egress import Egress
@@ -19,8 +20,6 @@ from portico.service.keyring_file import keyring_faults
 from portico.service.process_settings import ProcessSettings, read_process_settings, unknown_key_faults
 from portico.service.yaml_text import MAX_BYTES, parse_yaml
 from portico.storage.address import address_faults
-
-DECLARED: Final = frozenset({"issuers", "gateways", "accessKeys"})
 
 #: Keys that belong to Portico's design and have no effect yet: refused by name.
 NOT_BUILT: Final[Mapping[str, str]] = {
@@ -77,14 +76,14 @@ def load_settings(config: Path | None, *, environ: Mapping[str, str] | None = No
     """
     variables = os.environ if environ is None else environ
     base = Path.cwd() if config is None else config.absolute().parent
-    document, faults = _document(config, variables)
-    faults += unknown_key_faults(document, also=DECLARED, not_built=NOT_BUILT)
+    document, faults = ({}, []) if config is None else read_document(config, variables)
+    faults += unknown_key_faults(document, also=frozenset(DECLARED), not_built=NOT_BUILT)
     process = read_process_settings(document, environ=variables, base=base, faults=faults)
     declared, declared_faults = read_declarations(
         document,
         public_url=process.public_url,
         egress=Egress(),
-        read_file=lambda name: (base / name).expanduser().read_text(encoding="utf-8"),
+        read_file=file_reader(base),
         quotas=process.quotas,
     )
     faults += declared_faults
@@ -114,17 +113,25 @@ def load_worker_settings(*, environ: Mapping[str, str] | None = None) -> Setting
     return Settings(config_file=None, process=process, declared=declared)
 
 
-def _document(config: Path | None, environ: Mapping[str, str]) -> tuple[dict[str, Any], list[Fault]]:
-    if config is None:
-        return {}, []
+def read_document(file: Path, environ: Mapping[str, str]) -> tuple[dict[str, Any], list[Fault]]:
+    """Read a file's document and what is wrong with its references to the environment.
+
+    Raises:
+        ConfigError: it cannot be read, or is no document.
+    """
     try:
-        with config.open("rb") as stream:
+        with file.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
-            raise ConfigError([Fault(path=str(config), message=f"is larger than {MAX_BYTES} bytes")])
+            raise ConfigError([Fault(path=str(file), message=f"is larger than {MAX_BYTES} bytes")])
         return parse_yaml(content.decode(), environ=environ)
     except OSError as error:
         message = f"cannot be read ({error.strerror})"
-        raise ConfigError([Fault(path=str(config), message=message)]) from error
+        raise ConfigError([Fault(path=str(file), message=message)]) from error
     except UnicodeDecodeError as error:
-        raise ConfigError([Fault(path=str(config), message="is not UTF-8 text")]) from error
+        raise ConfigError([Fault(path=str(file), message="is not UTF-8 text")]) from error
+
+
+def file_reader(base: Path) -> ReadFile:
+    """Return what reads the files that a document in ``base`` names."""
+    return lambda name: (base / name).expanduser().read_text(encoding="utf-8")
