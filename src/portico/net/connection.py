@@ -8,33 +8,22 @@ or beside the question, endless heads, trailers and interim answers (RFC 9112 se
 import asyncio
 import select
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, cast
 
 import httptools
 
 from portico.model.errors import UpstreamError, UpstreamInvalid, UpstreamTimeout, UpstreamTooLarge, UpstreamUnreachable
+from portico.net.patience import KEEP_ALIVE, Timeouts, keep_alive_of
 from portico.net.response import Response
 
 MAX_HEADERS: Final = 128  #: of one answer
 MAX_INTERIM: Final = 8  #: 1xx answers before the real one
 HIGH_WATER: Final = 256 * 1024  #: bytes of a body that wait for a slow reader before the sender is held back
 LOW_WATER: Final = 64 * 1024  #: bytes that are left when it may go on
-KEEP_ALIVE: Final = 4.0  #: seconds an idle connection is kept; uvicorn and Node.js close theirs after 5
 CLOCK_GRAIN: Final = 0.001  #: seconds; libuv rounds its timers
 
 _WATCHED: Final = frozenset((b"content-length", b"transfer-encoding", b"content-encoding", b"keep-alive"))
 _BODILESS: Final = frozenset((204, 304))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timeouts:
-    """Deadlines of one call, in seconds."""
-
-    connect: float = 5.0  #: name, connection, proxy and TLS together, waiting for a free connection included
-    first_byte: float = 60.0  #: from the request to the complete head of the answer
-    idle: float = 60.0  #: without a byte of a body that somebody waits for
-    total: float = 300.0  #: everything, streams included
 
 
 class _Refused(Exception):
@@ -62,6 +51,7 @@ class Connection(asyncio.Protocol):
         "_on_lost",
         "_parser",
         "_paused",
+        "_poller",
         "_response",
         "_reusable",
         "_timer",
@@ -82,6 +72,7 @@ class Connection(asyncio.Protocol):
         self._on_lost = on_lost
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
+        self._poller: select.poll | None = None  # of its socket; nobody asks it once the connection is closed
         self._response: Response | None = None  # of the request in flight, None when idle
         self._waiter: asyncio.Future[None] | None = None  # somebody waits for the head
         self._timer: asyncio.TimerHandle | None = None
@@ -153,13 +144,14 @@ class Connection(asyncio.Protocol):
 
     def is_quiet(self) -> bool:
         """Say whether an idle connection is still open and has nothing to read; asks the kernel, not the loop."""
-        transport = self._transport
-        sock = None if transport is None else transport.get_extra_info("socket")
-        if sock is None:
-            return False
-        poller = select.poll()
-        poller.register(sock.fileno(), select.POLLIN | select.POLLPRI)
-        return not poller.poll(0)
+        poller = self._poller
+        if poller is None:
+            sock = None if self._transport is None else self._transport.get_extra_info("socket")
+            if sock is None:
+                return False
+            poller = self._poller = select.poll()
+            poller.register(sock.fileno(), select.POLLIN | select.POLLPRI)
+        return not self.closed and not poller.poll(0)
 
     def abort(self) -> None:
         """Close now, without a TLS farewell; whatever is in flight ends for the caller as it decides. Idempotent."""
@@ -293,7 +285,7 @@ class Connection(asyncio.Protocol):
             if value.strip().lower() not in (b"identity", b""):
                 self._refuse("is compressed although that was not asked for")
         else:
-            self.keep_for = _keep_alive(value)
+            self.keep_for = keep_alive_of(value)
 
     def _judge_interim(self, status: int) -> None:
         self._interim += 1
@@ -406,12 +398,3 @@ class StaleConnection(UpstreamUnreachable):
 
 def _head_too_large(limit: int) -> UpstreamTooLarge:
     return UpstreamTooLarge(f"The head or framing of the answer is larger than {limit} bytes.")
-
-
-def _keep_alive(value: bytes) -> float:
-    """Read ``Keep-Alive: timeout=5``: a second less than the server promises, never longer than ours."""
-    for part in value.split(b","):
-        key, _, seconds = part.strip().partition(b"=")
-        if key.lower() == b"timeout" and seconds.isdigit() and len(seconds) < 6:  # noqa: PLR2004 - fits a day
-            return max(0.0, min(KEEP_ALIVE, int(seconds) - 1.0))
-    return KEEP_ALIVE

@@ -8,9 +8,10 @@ from typing import Final
 import msgspec
 
 from portico.model.errors import UpstreamInvalid, UpstreamTimeout, UpstreamUnreachable
-from portico.net.connection import KEEP_ALIVE, Connection, Timeouts
+from portico.net.connection import Connection
 from portico.net.dial import Dialer
 from portico.net.origin import Origin, parse_origin
+from portico.net.patience import KEEP_ALIVE, Timeouts
 
 MAX_CONNECTIONS: Final = 100  #: to one peer, unless the peer says otherwise
 #: Seconds of rest after which the kernel is asked whether a connection still stands: never under load, else always.

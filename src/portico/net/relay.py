@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from portico.model.errors import UpstreamUnreachable
-from portico.net.connection import StaleConnection, Timeouts
+from portico.net.connection import StaleConnection
 from portico.net.dial import Dialer
 from portico.net.egress import Egress
+from portico.net.patience import Timeouts
 from portico.net.pool import Peer, Pool
 from portico.net.request import HeadWriter, PreparedHead
 from portico.net.response import Response
