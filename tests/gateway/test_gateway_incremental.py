@@ -122,6 +122,8 @@ async def test_another_revision_is_compiled_beside_those_that_there_are(house, s
 async def test_a_synchronization_that_finds_nothing_new_compiles_nothing(house, shop):
     carried = house.snapshots.get("shop").targets["t00004"]
     stored = row(4)
+    await change(house, targets.set_status, stored.id, "READY", ("All is well.",), synchronized_at=5)
+    assert await work_of(house) == Work()
     await change(house, targets.set_status, stored.id, "READY", (), eras=stored.eras, synchronized_at=5)
     assert await work_of(house) == Work(rows=1)
     assert house.snapshots.get("shop").targets["t00004"] is carried

@@ -55,18 +55,19 @@ class Synchronizer:
 
     async def _store(self, row: TargetRow, outcome: "_Outcome") -> None:
         """Write what was found, unless the target changed or was asked for anew meanwhile: then another run follows."""
+        eras = outcome.eras if outcome.eras != row.eras else None  # the same tools need not be written or read again
         async with self._database.write(shared=True) as conn:
             written = await targets.set_status(
                 conn,
                 row.id,
                 outcome.status,
                 outcome.reasons,
-                eras=outcome.eras,
+                eras=eras,
                 synchronized_at=int(self._clock()) if outcome.synchronized else None,
                 revision=row.revision,
                 instead_of=row.status,
             )
-            if written and (outcome.status != row.status or outcome.eras not in (None, row.eras)):
+            if written and (outcome.status != row.status or eras is not None):
                 await counters.bump(conn, f"gateway/{row.gateway_id}")
         _log.info("target_synchronized", target=row.name, status=outcome.status, reasons=outcome.reasons)
 

@@ -44,7 +44,7 @@ def _account() -> Column[str]:
     return Column("account", String(12), nullable=False)
 
 
-def _stamp() -> int:
+def new_stamp() -> int:
     """Return a number that no other write has: a count would begin anew in a database that was restored."""
     return secrets.randbits(_STAMP_BITS)
 
@@ -89,7 +89,7 @@ targets = Table(
     Column("managed_by", String(200), nullable=False, default=""),
     Column("revision", Integer, nullable=False),
     # Another number after every write, so that a replica reads those rows again that changed since it read them.
-    Column("stamp", BigInteger, nullable=False, server_default="0", default=_stamp, onupdate=_stamp),
+    Column("stamp", BigInteger, nullable=False, server_default="0", default=new_stamp, onupdate=new_stamp),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     UniqueConstraint("gateway_id", "name"),

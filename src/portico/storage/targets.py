@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from dataclasses import replace as changed
 from typing import Any
 
+from sqlalchemy import case, func, null, select, update
 from sqlalchemy import delete as delete_from
-from sqlalchemy import func, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from portico.model.errors import Conflict
 from portico.storage.rows import affects, fetch_all, fetch_one, insert_row, values_of
-from portico.storage.schema import DEFAULT_ACCOUNT, targets
+from portico.storage.schema import DEFAULT_ACCOUNT, new_stamp, targets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,11 +132,13 @@ async def set_status(
 
     Without ``eras`` the last good tools stay. With ``revision`` the row is left alone when it has another one: what
     was found belongs to an older document; with ``instead_of`` when its status is another: it was asked for anew. The
-    row's own revision does not change.
+    row's own revision does not change, nor its stamp when neither status nor tools do: nobody has to read it again.
     """
     values: dict[str, Any] = {"status": status, "status_reasons": list(reasons)}
     if eras is not None:
         values["eras"] = eras
+    else:
+        values["stamp"] = case((targets.c.status == status, targets.c.stamp), else_=new_stamp())
     if synchronized_at is not None:
         values["synchronized_at"] = synchronized_at
     statement = update(targets).where(targets.c.id == target_id)
