@@ -147,7 +147,7 @@ def test_targets_of_other_kinds_are_refused_by_name_and_only_once(judge_target, 
     assert set(faults) == {f"targetConfiguration.{path}"}
 
 
-@pytest.mark.parametrize("member", ["credentialProviderConfigurations", "metadataConfiguration", "privateEndpoint"])
+@pytest.mark.parametrize("member", ["credentialProviderConfigurations", "privateEndpoint"])
 def test_members_of_targets_without_effect_are_refused(judge_target, member):
     assert member in judge_target(target(**{member: {}}))
 

@@ -75,7 +75,8 @@ def metadata(**members):
 
 
 def test_headers_that_are_the_gateways_own_or_the_transports_are_never_passed_on():
-    for name in (*RESTRICTED, "Authorization", "MCP-Protocol-Version", "Mcp-Param-x", "Forwarded"):
+    ours = ("Authorization", "MCP-Protocol-Version", "Mcp-Param-x", "Forwarded", "X-Request-Id")
+    for name in (*RESTRICTED, *ours, "Access-Control-Allow-Private-Network"):
         for member in ("allowedRequestHeaders", "allowedResponseHeaders"):
             [fault] = metadata_faults(metadata(**{member: ["x-tenant", name]}))
             assert fault.path == f"metadataConfiguration.{member}[1]"
@@ -103,6 +104,50 @@ def test_names_of_headers_follow_the_guide(name, refused):
 def test_a_header_is_named_once():
     assert metadata_faults(metadata(allowedRequestHeaders=["x-a", "X-A"])) != []
     assert metadata_faults(metadata(allowedRequestHeaders=["x-a"], allowedResponseHeaders=["x-a"])) == []
+
+
+def key_in(place, name=None, **members):
+    key = {"providerArn": HEAD + "token-vault/default/apikeycredentialprovider/k", "credentialLocation": place}
+    if name is not None:
+        key["credentialParameterName"] = name
+    provider = {"credentialProviderType": "API_KEY", "credentialProvider": {"apiKeyCredentialProvider": key}}
+    return target(credentialProviderConfigurations=[provider], **members)
+
+
+@pytest.mark.parametrize(
+    ("document", "paths"),
+    [
+        (
+            key_in("HEADER", "X-Api-Key", metadataConfiguration={"allowedRequestHeaders": ["x-a", "x-api-key"]}),
+            ["metadataConfiguration.allowedRequestHeaders[1]"],
+        ),
+        (
+            key_in("QUERY_PARAMETER", "key", metadataConfiguration={"allowedQueryParameters": ["key", "Key"]}),
+            ["metadataConfiguration.allowedQueryParameters[0]"],
+        ),
+        (
+            key_in("QUERY_PARAMETER", metadataConfiguration={"allowedQueryParameters": ["api_key"]}),
+            ["metadataConfiguration.allowedQueryParameters[0]"],
+        ),
+        (
+            key_in("QUERY_PARAMETER", "v", targetConfiguration=server(endpoint="https://a.example/mcp?v=1")),
+            [
+                "credentialProviderConfigurations[0].credentialProvider.apiKeyCredentialProvider"
+                ".credentialParameterName"
+            ],
+        ),
+        (
+            target(
+                targetConfiguration=server(endpoint="https://a.example/mcp?v=1&w"),
+                metadataConfiguration={"allowedQueryParameters": ["w", "a", "a"]},
+            ),
+            ["metadataConfiguration.allowedQueryParameters[0]", "metadataConfiguration.allowedQueryParameters[2]"],
+        ),
+        (key_in("HEADER", "X-Api-Key", metadataConfiguration={"allowedResponseHeaders": ["x-api-key"]}), []),
+    ],
+)
+def test_callers_cannot_write_where_the_gateways_key_or_the_endpoint_stands(document, paths):
+    assert [fault.path for fault in metadata_faults(document)] == paths
 
 
 def test_the_session_header_is_refused_under_a_gateway_that_keeps_sessions():

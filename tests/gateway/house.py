@@ -23,8 +23,10 @@ from portico.crypto.signing import SigningKey
 from portico.gateway.endpoint import McpEndpoint
 from portico.gateway.resource_metadata import ResourceMetadata
 from portico.gateway.store import Snapshots
+from portico.identity.credentials import Credentials
 from portico.model.documents import dump_eras, parse_target
 from portico.net.egress import Egress
+from portico.net.fetch import Fetcher
 from portico.net.relay import Relay
 from portico.oauth.resource import gateway_resource, target_resource
 from portico.service.server import Server
@@ -93,6 +95,10 @@ class House:
             public_url=self.public_url,
             stale=self.stale.append,
         )
+        self.fetcher = Fetcher(egress=Egress())
+        self.credentials = Credentials(
+            database=self.database, keyring=self.keyring, fetcher=self.fetcher, owner="test", clock=self.clock
+        )
         self.keys = OwnKeys(self.database, public_url=self.public_url)
         self.revocations = Revocations(self.database, clock=self.clock)
         await self.keys.reload()
@@ -107,6 +113,8 @@ class House:
                 await self.http.close()
         await self.snapshots.aclose()
         await self.upstream.aclose()
+        await self.credentials.aclose()
+        await self.fetcher.aclose()
         await self.relay.aclose()
         self.journal.close()
         assert not self.asgi_errors, self.asgi_errors
@@ -117,6 +125,7 @@ class House:
             authorizer=self.authorizer,
             journal=self.journal,
             sessions=self.upstream,
+            credentials=self.credentials,
             keyring=self.keyring,
             replica=replica,
             clock=self.clock,

@@ -37,6 +37,8 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", t
     outcome: Outcome
     code: str = ""  #: of the error, empty when there was none
     duration_ms: float
+    #: why a credential failed the call and what would mend it; with other failures the code says enough
+    reason: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class TornRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="torn"):

@@ -28,7 +28,6 @@ GATEWAY: Final[Mapping[str, str]] = {
 TARGET: Final[Mapping[str, str]] = {
     "clientToken": "belongs to API calls; a file is applied as often as you like",
     "gatewayIdentifier": "is given by the gateway that the target stands under",
-    "metadataConfiguration": "passing on headers and query parameters is not built yet",
     "privateEndpoint": "is not built yet; a private address needs x-portico.allowPrivateAddresses",
     "certificateConfigurations": "is not built yet; a private CA goes into x-portico.caFile",
     "targetConfiguration.http": "HTTP targets are not built yet; only mcp.mcpServer is",

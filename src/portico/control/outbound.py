@@ -26,7 +26,8 @@ CONSENT_VERSIONS: Final = PROTOCOL_VERSIONS[PROTOCOL_VERSIONS.index("2025-11-25"
 #: Headers that are the message's own or the protocol's; an API key in one of them would break the request.
 _TAKEN: Final = frozenset(
     {"accept", "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect", "host"}
-    | {"keep-alive", "last-event-id", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade", "via"}
+    | {"keep-alive", "last-event-id", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade"}
+    | {"user-agent", "via"}
 )
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")  # RFC 9110 section 5.6.2
 _VISIBLE = re.compile(r"[ -~]*\Z")

@@ -5,6 +5,7 @@ import msgspec
 from portico.gateway import rendering
 from portico.gateway.cancellation import Cancellations
 from portico.gateway.inflight import CallCancelled, CallKey, Cancellable
+from portico.gateway.outbound import Outbound
 from portico.gateway.pipeline import CallParams, Notify, call_tool, facts_of
 from portico.gateway.recording import Recorder
 from portico.gateway.request import ACCEPTED, Reply, Request
@@ -23,8 +24,9 @@ _decode_id = msgspec.json.Decoder(RequestId).decode
 class ToolCalls:
     """Serves ``tools/call`` and, for legacy clients, ``notifications/cancelled``."""
 
-    def __init__(self, recorder: Recorder, cancellations: Cancellations) -> None:
+    def __init__(self, recorder: Recorder, cancellations: Cancellations, outbound: Outbound) -> None:
         self._recorder = recorder
+        self._outbound = outbound
         self._cancellations = cancellations
         self._in_flight = cancellations.in_flight
 
@@ -88,7 +90,9 @@ class ToolCalls:
             assert request.message.id is not None  # a notification is no call
             held = self._in_flight.hold(_key(request, request.message.id), ending)
         try:
-            answer = await call_tool(request, params, recorder=self._recorder, ending=ending, notify=notify)
+            answer = await call_tool(
+                request, params, recorder=self._recorder, outbound=self._outbound, ending=ending, notify=notify
+            )
             return rendering.answered(answer, request)
         except CallCancelled:
             return None if request.modern else ACCEPTED  # no response to a cancelled request

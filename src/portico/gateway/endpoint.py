@@ -22,12 +22,14 @@ from portico.gateway import rendering
 from portico.gateway.calls import ToolCalls, read_params
 from portico.gateway.cancellation import Cancellations
 from portico.gateway.methods import Methods
+from portico.gateway.outbound import Outbound
 from portico.gateway.recording import TOOLS_CALL, CallFacts, Recorder
 from portico.gateway.request import Reply, Request
 from portico.gateway.session_ends import SessionEnds
 from portico.gateway.sessions import Session, Sessions
 from portico.gateway.snapshot import Endpoint
 from portico.gateway.store import Live, Snapshots
+from portico.identity.credentials import Credentials
 from portico.model.errors import Forbidden, InvalidToken, PorticoError, Unauthenticated, UnsupportedMedia
 from portico.model.principal import ANONYMOUS, Principal
 from portico.protocol import era, headers, jsonrpc, naming
@@ -74,6 +76,7 @@ class McpEndpoint:
         authorizer: Authorizer,
         journal: Journal,
         sessions: UpstreamSessions,
+        credentials: Credentials,
         keyring: Keyring,
         replica: str,
         cancellations: Cancellations | None = None,
@@ -87,7 +90,8 @@ class McpEndpoint:
         self._upstream_sessions = sessions
         self._sessions = Sessions(keyring=keyring, replica=replica, clock=clock)
         self._recorder = Recorder(journal, clock=clock)
-        self._calls = ToolCalls(self._recorder, cancellations or Cancellations())
+        outbound = Outbound(credentials)
+        self._calls = ToolCalls(self._recorder, cancellations or Cancellations(), outbound)
         self._methods = Methods(self._sessions)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

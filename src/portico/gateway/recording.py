@@ -12,7 +12,14 @@ from portico.audit.record import CallRecord
 from portico.gateway.catalog import ToolEntry
 from portico.gateway.inflight import CallCancelled
 from portico.model.call import Answer, Outcome
-from portico.model.errors import Forbidden, JournalFull, PorticoError, Unauthenticated
+from portico.model.errors import (
+    CredentialRefused,
+    CredentialUnavailable,
+    Forbidden,
+    JournalFull,
+    PorticoError,
+    Unauthenticated,
+)
 from portico.model.principal import ANONYMOUS, Principal
 from portico.protocol.errors import RpcRefused
 from portico.protocol.naming import MAX_NAME_CHARS
@@ -61,7 +68,7 @@ class Recorder:
             self.unrecorded += 1
             return
         try:
-            CallRecording(self._journal, self._clock(), facts).write(*outcome_of(error))
+            CallRecording(self._journal, self._clock(), facts).write(*outcome_of(error), reason_of(error))
         except JournalFull:
             self.unrecorded += 1
 
@@ -102,7 +109,7 @@ class CallRecording:
         elif answer.is_error:
             self._outcome = "tool_error"
 
-    def write(self, outcome: Outcome, code: str) -> None:
+    def write(self, outcome: Outcome, code: str, reason: str = "") -> None:
         """Append the record.
 
         Raises:
@@ -126,6 +133,7 @@ class CallRecording:
                 outcome=outcome,
                 code=code,
                 duration_ms=round((time.monotonic() - self._began) * 1000, 3),
+                reason=reason or msgspec.UNSET,
             )
         )
 
@@ -139,7 +147,14 @@ class CallRecording:
         if error is None:
             self.write(self._outcome, self._code)
         else:
-            self.write(*outcome_of(error))
+            self.write(*outcome_of(error), reason_of(error))
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what an administrator has to know of a call that failed for its credential; it quotes no secret."""
+    if isinstance(error, CredentialUnavailable | CredentialRefused):
+        return f"{error.public} {error.reason}"
+    return ""
 
 
 def outcome_of(error: BaseException) -> tuple[Outcome, str]:

@@ -81,18 +81,27 @@ def answered(answer: Answer, request: Request) -> Reply:
     """Return a target's answer, its result byte for byte when the target was asked in the client's own revision."""
     request_id = request.message.raw_id
     assert request_id is not None  # only requests are answered
+    headers = _with_theirs(answer, request) if answer.headers else JSON_HEADERS
     if answer.result is not None:
         result, version = answer.result, request.spoken.version
         if answer.version != version:
             result = revisions.result_at(version, result, spoken=answer.version)
-        return Reply(200, encode_result(request_id, result))
+        return Reply(200, encode_result(request_id, result), headers)
     assert answer.error is not None
     error = _own_meaning(answer.error, request)
     if error is None:
         text = f"The target refused this gateway's request: {answer.error.message}"
-        return Reply(200, encode_result(request_id, server.error_result(text, modern=request.modern)))
+        return Reply(200, encode_result(request_id, server.error_result(text, modern=request.modern)), headers)
     body = encode_error(request_id, error.code, error.message, error.data)
-    return Reply(status_of(error.code, request.spoken.era), body)
+    return Reply(status_of(error.code, request.spoken.era), body, headers)
+
+
+def _with_theirs(answer: Answer, request: Request) -> tuple[Header, ...]:
+    """Return our headers and the target's, which a page of another origin may read where it may read the answer."""
+    if not request.cors:
+        return (*JSON_HEADERS, *answer.headers)
+    names = b", ".join(name for name, _ in answer.headers)
+    return (*JSON_HEADERS, *answer.headers, (b"access-control-expose-headers", names))
 
 
 def _own_meaning(error: RpcError, request: Request) -> RpcError | None:

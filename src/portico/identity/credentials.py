@@ -72,7 +72,8 @@ class Credentials:
                 if fresh:
                     await self._providers.load("oauth2", use.provider)
                 provider = self._providers.oauth(use.provider)
-                return bearer_credential(await self._tokens.get(provider, use, insist=fresh), use)
+                token = await self._tokens.get(provider, use, insist=fresh)
+                return bearer_credential(token, use, identity=provider.version)
             case _:
                 assert_never(use)
 
@@ -98,7 +99,8 @@ class Credentials:
             case ClientCredentialsUse():
                 provider = self._providers.oauth(use.provider)
                 current = await self._tokens.get(provider, use)
-                if bearer_credential(current, use) == refused and not await self._tokens.forget(provider, use, current):
+                same = bearer_credential(current, use, identity=provider.version) == refused
+                if same and not await self._tokens.forget(provider, use, current):
                     return None
             case _:
                 assert_never(use)
@@ -110,10 +112,10 @@ class Credentials:
         await self._tokens.aclose()
 
 
-def bearer_credential(token: Token, use: ClientCredentialsUse) -> Credential:
+def bearer_credential(token: Token, use: ClientCredentialsUse, *, identity: str) -> Credential:
     """Return a token as it is sent (RFC 6750 section 2.1)."""
     header = (b"authorization", b"Bearer " + token.value.reveal().encode())
-    return Credential(headers=(header,), about=_about(token, use))
+    return Credential(headers=(header,), identity=identity, about=_about(token, use))
 
 
 def _about(token: Token, use: ClientCredentialsUse) -> str:
@@ -131,5 +133,5 @@ def key_credential(provider: ApiKeyProvider, use: ApiKeyUse) -> Credential:
     prefix = f"{use.prefix} " if use.prefix[-1:].isalnum() else use.prefix
     value = prefix + provider.api_key.reveal()
     if use.location == "query":
-        return Credential(query=((use.parameter, value),))
-    return Credential(headers=((use.parameter.lower().encode(), value.encode()),))
+        return Credential(query=((use.parameter, value),), identity=provider.version)
+    return Credential(headers=((use.parameter.lower().encode(), value.encode()),), identity=provider.version)

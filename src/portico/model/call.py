@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from portico.model.credential import Credential
 from portico.model.gateway import Era
 from portico.model.principal import Principal
 
@@ -24,6 +25,9 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
     log_level: LogLevel | None = None  #: modern clients ask for log messages per request; None for none
     trace: bytes | None = None  #: raw JSON object of traceparent, tracestate, baggage members to hand on
     mirrored: tuple[tuple[bytes, bytes], ...] = ()  #: ``Mcp-Param-*`` headers, the client's as sent or made by us
+    #: what is added to its requests: the target's credential, and what of the client's request may be passed on
+    attached: Credential | None = None
+    apart: str = ""  #: a digest of what is passed on, where the call must not share an upstream session with others
 
 
 class RpcError(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +45,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     error: RpcError | None = None
     is_error: bool = False  #: ``result`` is a tool result with ``isError: true``
     version: str = ""  #: the protocol revision whose rules ``result`` follows
+    headers: tuple[tuple[bytes, bytes], ...] = ()  #: of the target's HTTP answer, those that the client may see
 
 
 class Notification(msgspec.Struct, frozen=True, kw_only=True):

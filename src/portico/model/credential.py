@@ -34,6 +34,8 @@ CredentialUse = ApiKeyUse | ClientCredentialsUse
 class Credential:
     """What is added to every request to a target. It is a secret and is never printed."""
 
-    headers: tuple[tuple[bytes, bytes], ...] = field(default=(), repr=False)
+    headers: tuple[tuple[bytes, bytes], ...] = field(default=(), repr=False)  #: names in lower case
     query: tuple[tuple[str, str], ...] = field(default=(), repr=False)  #: not yet percent-encoded
+    #: which credential it is: the same for a token and the one that follows it, another when its provider was changed
+    identity: str = field(default="", compare=False)
     about: str = field(default="", compare=False)  #: a sentence for who asks why a target refuses it; no secret

@@ -29,9 +29,12 @@ MAX_PAGE_SIZE: Final = 1000  #: tools
 DEFAULT_SESSION_TIMEOUT: Final = 3600
 MAX_CONNECT_SECONDS: Final = 60
 MAX_CALL_SECONDS: Final = 900  #: AWS's quota for one call: 15 minutes
+DEFAULT_QUERY_PARAMETER: Final = "api_key"  #: that an API key stands in, where a target names none
 MAX_CONCURRENCY: Final = 10_000
 MIN_RESPONSE_BYTES: Final = 1024
 MAX_RESPONSE_BYTES: Final = 64 * 1024 * 1024
+
+_SESSION: Final = b"mcp-session-id"
 
 _Seconds = Annotated[float, msgspec.Meta(gt=0, le=MAX_CALL_SECONDS)]
 
@@ -152,10 +155,11 @@ def parse_credential(document: Mapping[str, Any]) -> CredentialUse | None:
 
 
 def _propagation(metadata: Mapping[str, Any]) -> Propagation:
+    """Return what is passed on. A target's session is never the client's to choose: the gateway keeps it by itself."""
     requested: list[str] = metadata.get("allowedRequestHeaders", [])
     answered: list[str] = metadata.get("allowedResponseHeaders", [])
     return Propagation(
-        request_headers=frozenset(name.lower().encode() for name in requested),
+        request_headers=frozenset(name.lower().encode() for name in requested) - {_SESSION},
         response_headers=frozenset(name.lower().encode() for name in answered),
         query_parameters=frozenset(metadata.get("allowedQueryParameters", ())),
     )
@@ -174,7 +178,7 @@ def _api_key(api_key: Mapping[str, Any]) -> ApiKeyUse:
     return ApiKeyUse(
         provider=provider_name(api_key["providerArn"]),
         location="query" if in_query else "header",
-        parameter=name or ("api_key" if in_query else "Authorization"),
+        parameter=name or (DEFAULT_QUERY_PARAMETER if in_query else "Authorization"),
         prefix=api_key.get("credentialPrefix", usual),
     )
 

@@ -40,6 +40,7 @@ endpoints, pages, command line)::
     │   ├── UpstreamTooLarge     upstream_too_large
     │   ├── UpstreamStatus       upstream_status
     │   ├── CredentialUnavailable  credential_unavailable  what a target is called with cannot be had
+    │   ├── CredentialRefused    credential_refused  the target refuses what it is called with
     │   └── EgressDenied         egress_denied
     ├── SealError 400 invalid_seal              a sealed value is not ours, expired its key or was changed
     ├── OAuthError 400                          an OAuth request is refused with the code that its RFC names
@@ -298,6 +299,16 @@ class CredentialUnavailable(UpstreamError):
 
     def __init__(self, reason: str, *, detail: str = "") -> None:
         super().__init__("The gateway has no credential for this target.", detail=detail, debug_hint=reason)
+        self.reason = reason
+
+
+class CredentialRefused(UpstreamError):
+    """The target refuses what it is called with (401, 403); ``reason`` says what to look at, for administrators."""
+
+    code = "credential_refused"
+
+    def __init__(self, public: str, reason: str) -> None:
+        super().__init__(public, debug_hint=reason)
         self.reason = reason
 
 

@@ -150,6 +150,7 @@ async def open_service(settings: Settings, seat: Seat) -> AsyncGenerator[Service
             authorizer=authorizer,
             journal=journal,
             sessions=sessions,
+            credentials=credentials,
             keyring=keyring,
             replica=replica,
             cancellations=others.cancellations,

@@ -1,4 +1,4 @@
-"""Requests to a target with its credential: one wrapper around the relay, so that no message can go out without it."""
+"""Requests to a target with what is added to them: one wrapper around the relay, so that no message goes without it."""
 
 from collections.abc import Sequence
 from typing import Protocol

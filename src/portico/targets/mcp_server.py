@@ -10,6 +10,7 @@ from itertools import count
 from msgspec import UNSET
 
 from portico.model.call import Answer, Notification, ToolCall
+from portico.model.credential import Credential
 from portico.model.errors import LimitExceeded, UpstreamError, UpstreamInvalid, UpstreamStatus, UpstreamTimeout
 from portico.model.gateway import LEGACY_VERSIONS, Era
 from portico.model.target import Target
@@ -25,8 +26,10 @@ from portico.protocol.client import (
 from portico.protocol.client_answers import Message, notification_of, refusal_of, status_error, tool_answer
 from portico.protocol.client_handshakes import error_code_of
 from portico.protocol.logs import reaches
+from portico.targets.credentialed import Credentialed, Sender, path_with
 from portico.targets.eras import Doubted, EraKnowledge
 from portico.targets.exchange import Listener, answer_of, route_to
+from portico.targets.handing_back import with_headers
 from portico.targets.handshake import ASIDE_SECONDS, close_session, open_session, post_aside
 from portico.targets.sessions import Entry, Place, SessionKey, UpstreamSessions
 from portico.targets.verdicts import OTHER, denies, doubts
@@ -65,7 +68,10 @@ class McpServerTarget:
         self._sessions = sessions
         self._clock = clock
         self._route = route_to(target)
-        self._place = Place(target.id, target.kind.endpoint, target.ca_file, target.proxy)
+        self._place = Place(target.id, target.kind.endpoint, target.ca_file, target.proxy, target.credential)
+        self._handed_back = target.propagation.response_headers
+        passed = target.propagation.request_headers or target.propagation.query_parameters
+        self.takes_along = target.credential is not None or bool(passed)  #: its calls bear more than their message
         self._numbers = count(1)
         self._in_flight = 0
         self._modern = _prepared(target, modern=True)
@@ -113,7 +119,7 @@ class McpServerTarget:
                     return await self._invoke_modern(call, notify, deadline)
                 return await self._invoke_legacy(call, notify, deadline)
             except Doubted as doubt:
-                if self.target.era != "auto" or not await self._has_turned_from(era, doubt):
+                if self.target.era != "auto" or not await self._has_turned_from(era, doubt, self._sender(call)):
                     return doubt.settle()
                 return await self._invoke_in_other(era, call, notify, deadline, doubt)
         finally:
@@ -135,14 +141,17 @@ class McpServerTarget:
         self._eras.turn_from(era)
         return answer
 
-    async def _has_turned_from(self, era: Era, doubt: Doubted) -> bool:
+    def _sender(self, call: ToolCall) -> Sender:
+        return self._relay if call.attached is None else Credentialed(self._relay, call.attached)
+
+    async def _has_turned_from(self, era: Era, doubt: Doubted, sender: Sender) -> bool:
         """Look into a doubt: initialize tells a legacy server from others, and changes nothing."""
         if doubt.denied:
             return True
         if self._eras.is_sure(era):
             return False
         # In a task of its own: a session that the server has made by the time we are cancelled must be ended.
-        legacy = await asyncio.shield(self._sessions.spawn(self._speaks_legacy()))
+        legacy = await asyncio.shield(self._sessions.spawn(self._speaks_legacy(sender)))
         if legacy is None:
             return False
         if legacy == (era == "legacy"):
@@ -150,13 +159,13 @@ class McpServerTarget:
             return False
         return True
 
-    async def _speaks_legacy(self) -> bool | None:
+    async def _speaks_legacy(self, sender: Sender) -> bool | None:
         """Ask the target; None when its answer is no verdict."""
         try:
-            session = await open_session(self._relay, self._route, LEGACY_VERSIONS[-1])
+            session = await open_session(sender, self._route, LEGACY_VERSIONS[-1])
         except UpstreamError as error:
             return False if denies("legacy", error) else None
-        await close_session(self._relay, self._route, session)
+        await close_session(sender, self._route, session)
         return True
 
     async def _invoke_modern(self, call: ToolCall, notify: Notify | None, deadline: float) -> Answer:
@@ -165,8 +174,11 @@ class McpServerTarget:
         route = self._route
         timeouts = self._left(deadline)
         body = _body(prepared, number, call)
-        head = self._heads.get(call.tool) or self._prepare_head(call.tool, prepared)
-        response = await self._relay.send_prepared(route.peer, head, call.mirrored, body, timeouts=timeouts)
+        if call.attached is None:
+            head, extra = self._heads.get(call.tool) or self._prepare_head(call.tool, prepared), call.mirrored
+        else:
+            head, extra = self._attach(call, call.attached, prepared)
+        response = await self._relay.send_prepared(route.peer, head, extra, body, timeouts=timeouts)
         # Cancelled in here, answer_of closes the connection: that is how a modern request is cancelled
         # (2026-07-28 streamable-http "Cancellation").
         try:
@@ -184,26 +196,27 @@ class McpServerTarget:
             raise
         if message.error is not UNSET and doubts("modern", response.status, error_code_of(message)):
             raise Doubted(_outcome(message, MODERN_VERSION))
-        return tool_answer(message, version=MODERN_VERSION)
+        return self._answer(response, message, MODERN_VERSION)
 
     async def _invoke_legacy(self, call: ToolCall, notify: Notify | None, deadline: float) -> Answer:
         # A modern caller has no revision that a legacy server knows, and no session.
         version = call.version if call.version in LEGACY_VERSIONS else LEGACY_VERSIONS[-1]
-        key = SessionKey(self._place, call.principal.key, call.session, version)
-        message = None
+        identity = "" if call.attached is None else call.attached.identity
+        key = SessionKey(self._place, call.principal.key, call.session, version, identity, call.apart)
+        answer = None
         for _ in range(2):
             try:
-                entry = await self._sessions.acquire(key, self._route)
+                entry = await self._sessions.acquire(key, self._route, self._sender(call))
             except UpstreamError as error:
                 if denies("legacy", error):
                     raise Doubted(error, denied=True) from error
                 raise
             try:
-                message = await self._call_in_session(entry, call, notify, deadline)
+                answer = await self._call_in_session(entry, call, notify, deadline)
             finally:
                 self._sessions.release(entry)
-            if message is not None:
-                return tool_answer(message, version=entry.session.version)
+            if answer is not None:
+                return answer
             # The server forgot the session, so it did not do the call either: a new session, once
             # (2025-11-25 transports "Session Management" 4).
             self._sessions.forget(entry)
@@ -211,12 +224,12 @@ class McpServerTarget:
 
     async def _call_in_session(
         self, entry: Entry, call: ToolCall, notify: Notify | None, deadline: float
-    ) -> Message | None:
-        """Return the response, or None when the server does not know the session."""
+    ) -> Answer | None:
+        """Return the answer, or None when the server does not know the session."""
         number = next(self._numbers)
         settled = False
         try:
-            message = await self._send_in_session(entry, number, call, notify, deadline)
+            answer = await self._send_in_session(entry, number, call, notify, deadline)
             settled = True
         except UpstreamTimeout:
             raise  # 2025-11-25 lifecycle "Timeouts": tell the server that nobody waits any more
@@ -226,15 +239,16 @@ class McpServerTarget:
         finally:
             if not settled:
                 await self._tell_cancelled(entry, number)
-        return message
+        return answer
 
     async def _send_in_session(
         self, entry: Entry, number: int, call: ToolCall, notify: Notify | None, deadline: float
-    ) -> Message | None:
+    ) -> Answer | None:
         route, session = self._route, entry.session
         timeouts = self._left(deadline)
         body = _body(self._legacy.get(call.tool) or prepare_legacy_call(call.tool), number, call)
-        response = await self._relay.send(route.peer, b"POST", route.path, session.headers, body, timeouts=timeouts)
+        sender = self._sender(call)
+        response = await sender.send(route.peer, b"POST", route.path, session.headers, body, timeouts=timeouts)
         if response.status == _NOT_FOUND:
             await response.aclose()
             if session.session_id is None:
@@ -253,13 +267,27 @@ class McpServerTarget:
             if doubts("legacy", error.http_status, None):
                 raise Doubted(error) from error
             raise
-        if message.error is UNSET:
-            return message
-        if _lost_session(response, message, entry):
-            return None
-        if doubts("legacy", response.status, error_code_of(message)):
-            raise Doubted(_outcome(message, session.version))
-        return message
+        if message.error is not UNSET:
+            if _lost_session(response, message, entry):
+                return None
+            if doubts("legacy", response.status, error_code_of(message)):
+                raise Doubted(_outcome(message, session.version))
+        return self._answer(response, message, session.version)
+
+    def _answer(self, response: Response, message: Message, version: str) -> Answer:
+        answer = tool_answer(message, version=version)
+        return with_headers(answer, response.headers, self._handed_back) if self._handed_back else answer
+
+    def _attach(
+        self, call: ToolCall, attached: Credential, prepared: PreparedCall
+    ) -> tuple[PreparedHead, tuple[tuple[bytes, bytes], ...]]:
+        """Return the head of a modern call, and the headers that follow it, with what is added to the request."""
+        if attached.query:  # which may differ with every call
+            path = path_with(self._route.path, attached)
+            head = self._relay.prepare(self._route.peer, b"POST", path, prepared.headers)
+        else:
+            head = self._heads.get(call.tool) or self._prepare_head(call.tool, prepared)
+        return head, (*call.mirrored, *attached.headers)
 
     def _prepare_head(self, tool: str, prepared: PreparedCall) -> PreparedHead:
         head = self._relay.prepare(self._route.peer, b"POST", self._route.path, prepared.headers)
@@ -286,7 +314,7 @@ class McpServerTarget:
                 if questions > MAX_QUESTIONS:
                     raise UpstreamInvalid(f"The target sent more than {MAX_QUESTIONS} requests during one call.")
                 with suppress(UpstreamError):  # a refusal that does not arrive is the server's loss
-                    await post_aside(self._relay, self._route, entry.session, refusal_of(message))
+                    await post_aside(entry.sender, self._route, entry.session, refusal_of(message))
             elif notify is not None and (told := notification_of(message, number)) is not None and _is_for(call, told):
                 await notify(told)
 
@@ -299,7 +327,7 @@ class McpServerTarget:
         async def tell() -> None:
             try:
                 async with asyncio.timeout(ASIDE_SECONDS):
-                    await post_aside(self._relay, self._route, entry.session, cancelled_notification(number))
+                    await post_aside(entry.sender, self._route, entry.session, cancelled_notification(number))
             except (UpstreamError, TimeoutError):
                 return  # the server is free to ignore it, and there is nobody left to tell
             finally:

@@ -1,26 +1,33 @@
 """The legacy sessions that are open at targets, and who shares one.
 
-A session belongs to (target, principal, downstream session or none, protocol version): nobody ever meets another
-caller's state at a server. It is opened by the first call that needs it, once for all that wait for it, used by any
-number of calls at a time, and ended when its downstream session ends, when it lay idle, or when the bound is
+A session belongs to (target, principal, credential, downstream session or none, protocol version): nobody ever meets
+another caller's state at a server. It is opened by the first call that needs it, once for all that wait for it, used by
+any number of calls at a time, and ended when its downstream session ends, when it lay idle, or when the bound is
 reached and it is the least recently used. A session with a call in flight is never taken away for room.
+
+Without a downstream session, callers of one principal may be several people, and what they pass on to the target (a key
+of their own, a tenant) may decide whose session it becomes there. So each set of such values has a session of its own;
+only :data:`MAX_APART` of these are kept, for the values may differ with every call.
 """
 
 import asyncio
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
+from portico.model.credential import CredentialUse
 from portico.model.errors import LimitExceeded, UpstreamUnreachable
 from portico.net.relay import Relay
+from portico.targets.credentialed import Sender
 from portico.targets.exchange import Route
 from portico.targets.handshake import ASIDE_SECONDS, LegacySession, close_session, open_session
 
 _T = TypeVar("_T")
 
 MAX_SESSIONS = 10_000  #: open sessions at all targets together
+MAX_APART = 100  #: sessions of one principal at one target that differ only in what callers pass on
 MAX_CLOSING = 50  #: sessions that are ended at their servers at the same time
 IDLE_SECONDS = 3600.0  #: seconds that a session is kept without a call
 
@@ -32,6 +39,7 @@ class Place(NamedTuple):
     endpoint: str
     ca_file: str
     proxy: str
+    credential: CredentialUse | None = None  #: which credential it is called with
 
 
 class SessionKey(NamedTuple):
@@ -41,6 +49,8 @@ class SessionKey(NamedTuple):
     principal: str  #: ``Principal.key``
     downstream: str  #: number of the downstream session, empty for none
     version: str  #: the revision that the caller speaks and that initialize proposes
+    credential: str = ""  #: ``Credential.identity``
+    apart: str = ""  #: ``ToolCall.apart``
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -49,6 +59,7 @@ class Entry:
 
     key: SessionKey
     route: Route
+    sender: Sender  #: sends with the credential of the last call that used it
     opening: asyncio.Task[LegacySession]
     users: int = 0  #: calls in flight
     used_at: float = 0.0
@@ -80,6 +91,7 @@ class UpstreamSessions:
         self._idle = idle_seconds
         self._entries: OrderedDict[SessionKey, Entry] = OrderedDict()  # least recently used first
         self._of_downstream: dict[str, set[SessionKey]] = {}
+        self._apart: dict[tuple[Place, str], set[SessionKey]] = {}
         self._holders: Counter[Place] = Counter()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closing = asyncio.Semaphore(MAX_CLOSING)
@@ -88,14 +100,18 @@ class UpstreamSessions:
         """Return how many sessions are open or being opened."""
         return len(self._entries)
 
-    async def acquire(self, key: SessionKey, route: Route) -> Entry:
+    async def acquire(self, key: SessionKey, route: Route, sender: Sender | None = None) -> Entry:
         """Return the caller's session, opened if need be; give it back with :meth:`release`.
+
+        ``sender`` is what sends its messages: the relay, or one with a credential around it.
 
         Raises:
             LimitExceeded: every session there is room for has a call in flight.
             UpstreamError: the session could not be opened; the next call tries anew.
         """
-        entry = self._entries.get(key) or self._open(key, route)
+        sender = sender or self._relay
+        entry = self._entries.get(key) or self._open(key, route, sender)
+        entry.sender = sender  # a token that was renewed ends the session too
         entry.users += 1
         self._touch(entry)
         opening = entry.opening
@@ -171,17 +187,25 @@ class UpstreamSessions:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def _open(self, key: SessionKey, route: Route) -> Entry:
+    def _open(self, key: SessionKey, route: Route, sender: Sender) -> Entry:
         self.expire()
+        if key.apart:
+            self._make_room_apart(key)
         if len(self._entries) >= self._max:
             self._make_room()
-        opening = self.spawn(open_session(self._relay, route, key.version, self.spawn))
-        entry = Entry(key=key, route=route, opening=opening)
+        opening = self.spawn(open_session(sender, route, key.version, self.spawn))
+        entry = Entry(key=key, route=route, sender=sender, opening=opening)
         opening.add_done_callback(lambda _: self._opened(entry))
         self._entries[key] = entry
-        if key.downstream:
-            self._of_downstream.setdefault(key.downstream, set()).add(key)
+        for index, of in self._indexes(key):
+            index.setdefault(of, set()).add(key)
         return entry
+
+    def _indexes(self, key: SessionKey) -> Iterator[tuple[dict[Any, set[SessionKey]], object]]:
+        if key.downstream:
+            yield self._of_downstream, key.downstream
+        if key.apart:
+            yield self._apart, (key.place, key.principal)
 
     def _opened(self, entry: Entry) -> None:
         if _failed(entry.opening):
@@ -201,16 +225,26 @@ class UpstreamSessions:
                 return
         raise LimitExceeded("Too many sessions with targets are in use at once; try again later.")
 
+    def _make_room_apart(self, key: SessionKey) -> None:
+        """End the least recently used of the sessions that differ from ``key`` only in what is passed on."""
+        alike = self._apart.get((key.place, key.principal), ())
+        if len(alike) < MAX_APART:
+            return
+        entries = [self._entries[other] for other in alike]
+        idle = [entry for entry in entries if not entry.users and entry.opening.done()]
+        if idle:
+            self._finish(min(idle, key=lambda entry: entry.used_at))
+
     def _remove(self, entry: Entry) -> None:
         key = entry.key
         if self._entries.get(key) is not entry:
             return
         del self._entries[key]
-        keys = self._of_downstream.get(key.downstream)
-        if keys is not None:
+        for index, of in self._indexes(key):
+            keys = index[of]
             keys.discard(key)
             if not keys:
-                del self._of_downstream[key.downstream]
+                del index[of]
 
     async def _end(self, entries: Iterable[Entry]) -> None:
         closing = [task for task in map(self._finish, list(entries)) if task is not None]
@@ -229,7 +263,7 @@ class UpstreamSessions:
 
     async def _close(self, entry: Entry) -> None:
         async with self._closing:
-            await close_session(self._relay, entry.route, entry.session)
+            await close_session(entry.sender, entry.route, entry.session)
 
 
 def _failed(opening: asyncio.Task[LegacySession]) -> bool:
