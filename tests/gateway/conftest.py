@@ -24,3 +24,9 @@ async def house(tmp_path, template):
     async with House(tmp_path, database).running() as house:
         yield house
     await database.aclose()
+
+
+@pytest.fixture(params=["direct", "asgi"])
+def either_way(house, request):
+    """Serve requests straight from the parser, as production does, and over ASGI, as other servers would."""
+    house.over_asgi = request.param == "asgi"

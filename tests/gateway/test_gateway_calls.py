@@ -1,7 +1,11 @@
 """Tool calls from end to end: real client socket, real server, real target."""
 
+import pytest
+
 from gateway.house import until
 from targets.servers import legacy_server, modern_server
+
+pytestmark = pytest.mark.usefixtures("either_way")
 
 
 async def test_a_modern_client_calls_a_modern_target(house):

@@ -10,6 +10,8 @@ from gateway.house import LEGACY, endless_progress, initialize_params, legacy_re
 from targets import servers
 from targets.servers import legacy_server, modern_server
 
+pytestmark = pytest.mark.usefixtures("either_way")
+
 STREAMING = {"streamingConfiguration": {"enableResponseStreaming": True}}
 SESSIONS = {"sessionConfiguration": {"sessionTimeoutInSeconds": 900}}
 

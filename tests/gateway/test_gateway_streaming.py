@@ -17,6 +17,8 @@ from portico.web.exchange import AsgiExchange
 from targets import servers
 from targets.servers import legacy_server, misbehaving_server, modern_server
 
+pytestmark = pytest.mark.usefixtures("either_way")
+
 
 class Sent:
     """Writes down what an application sends."""
@@ -79,6 +81,7 @@ async def test_a_reader_that_stops_counts_as_gone(monkeypatch):
 
 async def test_a_client_that_never_reads_does_not_hold_a_call(house, monkeypatch):
     monkeypatch.setattr(direct, "SEND_SECONDS", 0.2)
+    monkeypatch.setattr(exchange, "SEND_SECONDS", 0.2)
     monkeypatch.setattr(servers, "_run_tool", endless_progress)
     async with modern_server(answers="sse") as server:
         await house.add_gateway(protocolConfiguration={"mcp": STREAMING})
