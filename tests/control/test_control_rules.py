@@ -106,6 +106,9 @@ def test_a_header_is_named_once():
     assert metadata_faults(metadata(allowedRequestHeaders=["x-a"], allowedResponseHeaders=["x-a"])) == []
 
 
+KEY = "credentialProviderConfigurations[0].credentialProvider.apiKeyCredentialProvider"
+
+
 def key_in(place, name=None, **members):
     key = {"providerArn": HEAD + "token-vault/default/apikeycredentialprovider/k", "credentialLocation": place}
     if name is not None:
@@ -131,10 +134,7 @@ def key_in(place, name=None, **members):
         ),
         (
             key_in("QUERY_PARAMETER", "v", targetConfiguration=server(endpoint="https://a.example/mcp?v=1")),
-            [
-                "credentialProviderConfigurations[0].credentialProvider.apiKeyCredentialProvider"
-                ".credentialParameterName"
-            ],
+            [f"{KEY}.credentialParameterName"],
         ),
         (
             target(

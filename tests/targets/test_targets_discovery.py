@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from portico.targets.discovery import MAX_REASONS, MAX_TOOLS, discover
+from portico.targets.discovery import MAX_REASONS, discover
+from portico.targets.listing import MAX_TOOLS
 from targets.calls import target_at
 from targets.http_server import serve_http, until
 from targets.servers import (

@@ -4,38 +4,23 @@ An era of which no verdict can be had (``verdicts`` says why) is *undecided*: wh
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 
 from portico.model.credential import Credential
 from portico.model.errors import EgressDenied, UpstreamError, UpstreamStatus, UpstreamUnreachable
 from portico.model.gateway import LEGACY_VERSIONS, Era
-from portico.model.target import EraTools, Target, Tool
-from portico.protocol.client import (
-    MODERN_VERSION,
-    Headers,
-    legacy_request,
-    modern_headers,
-    modern_request,
-)
-from portico.protocol.client_answers import IN_FRONT, UNSUPPORTED_VERSION, Message
-from portico.protocol.client_handshakes import (
-    DiscoverResult,
-    ToolsPage,
-    error_code_of,
-    read_result,
-    supported_versions,
-)
+from portico.model.target import EraTools, Target
+from portico.protocol.client import MODERN_VERSION, modern_headers, modern_request
+from portico.protocol.client_answers import IN_FRONT, UNSUPPORTED_VERSION
+from portico.protocol.client_handshakes import DiscoverResult, error_code_of, read_result, supported_versions
 from portico.targets.credentialed import Credentialed, Sender, refusal_of
-from portico.targets.definitions import InvalidDefinition, read_definition
-from portico.targets.exchange import Route, answer_of, route_to
+from portico.targets.exchange import Route, route_to
 from portico.targets.handshake import close_session, open_session
+from portico.targets.listing import MAX_TOOLS, Listing, ask, list_legacy, list_modern
 from portico.targets.verdicts import OTHER, denies
 
-MAX_TOOLS = 1000  #: tools of one target in one era, unless the setting quotas.tools_per_target says otherwise
-MAX_PAGES = 100  #: pages of one list, or as many as its tools make at the least number per page
-TOOLS_PER_PAGE = 10  #: that number, on the average
 MAX_REASONS = 50  #: sentences; a server with a thousand bad tools must not fill the database
 DISCOVERY_SECONDS = 120.0  #: seconds for all of it
 PROBE_SECONDS = 15.0  #: seconds for each answer
@@ -126,7 +111,7 @@ async def _try_era(era: Era, relay: Sender, route: Route, found: _Findings, max_
     """Judge one era. Return False when it makes no sense to knock again for the next one."""
     probe = _modern if era == "modern" else _legacy
     try:
-        found.eras.append(await probe(relay, route, _Listed(max_tools), lambda sentence: found.say(era, sentence)))
+        found.eras.append(await probe(relay, route, Listing(max_tools, partial(found.say, era))))
     except _NotSpoken as verdict:
         found.say(era, str(verdict))
     except (UpstreamUnreachable, EgressDenied) as error:
@@ -144,13 +129,10 @@ async def _try_era(era: Era, relay: Sender, route: Route, found: _Findings, max_
     return True
 
 
-Say = Callable[[str], None]
-
-
-async def _modern(relay: Sender, route: Route, listed: "_Listed", say: Say) -> EraTools:
+async def _modern(relay: Sender, route: Route, listing: Listing) -> EraTools:
     headers = modern_headers("server/discover")
     try:
-        message = await _ask(relay, route, headers, modern_request("server/discover", 1), 1)
+        message = await ask(relay, route, headers, modern_request("server/discover", 1), 1)
         if error_code_of(message) == UNSUPPORTED_VERSION:
             offered = [version for version in supported_versions(message) if version in LEGACY_VERSIONS]
             raise _NotSpoken(f"the target offers {', '.join(offered) or 'other versions'} instead.")
@@ -160,44 +142,21 @@ async def _modern(relay: Sender, route: Route, listed: "_Listed", say: Say) -> E
     if MODERN_VERSION not in result.supportedVersions:
         raise _NotSpoken("the target does not offer it.")
     if result.has_tools:
-        numbers = count(2)
-
-        async def page(cursor: str | None) -> Message:
-            number = next(numbers)
-            body = modern_request("tools/list", number, cursor=cursor)
-            return await _ask(relay, route, modern_headers("tools/list"), body, number)
-
-        await listed.read("modern", page, say)
-    else:
-        say("the target declares no tools.")
-    return EraTools(
-        era="modern",
-        version=MODERN_VERSION,
-        tools=listed.tools,
-        ttl_ms=listed.ttl_ms,
-        public=listed.public,
-    )
+        return await list_modern(relay, route, count(2), listing)
+    listing.say("the target declares no tools.")
+    return EraTools(era="modern", version=MODERN_VERSION, tools=(), public=True)
 
 
-async def _legacy(relay: Sender, route: Route, listed: "_Listed", say: Say) -> EraTools:
+async def _legacy(relay: Sender, route: Route, listing: Listing) -> EraTools:
     try:
         session = await open_session(relay, route, LEGACY_VERSIONS[-1])
     except UpstreamError as error:
         raise _verdict("legacy", error) from None
     try:
         if session.has_tools:
-            numbers = count(1)
-
-            async def page(cursor: str | None) -> Message:
-                number = next(numbers)
-                return await _ask(
-                    relay, route, session.headers, legacy_request("tools/list", number, cursor=cursor), number
-                )
-
-            await listed.read("legacy", page, say)
-        else:
-            say("the target declares no tools.")
-        return EraTools(era="legacy", version=session.version, tools=listed.tools)
+            return await list_legacy(relay, route, session, count(1), listing)
+        listing.say("the target declares no tools.")
+        return EraTools(era="legacy", version=session.version, tools=())
     finally:
         await close_session(relay, route, session)
 
@@ -205,67 +164,3 @@ async def _legacy(relay: Sender, route: Route, listed: "_Listed", say: Say) -> E
 def _verdict(era: Era, error: UpstreamError) -> Exception:
     """Turn a refused handshake into the verdict that the era is not spoken, where it is one."""
     return _NotSpoken(error.public) if denies(era, error) else error
-
-
-async def _ask(relay: Sender, route: Route, headers: Headers, body: bytes, number: int) -> Message:
-    # Lists and probes change nothing, so that they may be sent twice over a connection that broke.
-    response = await relay.send(
-        route.peer, b"POST", route.path, headers, body, timeouts=route.timeouts, repeatable=True
-    )
-    return await answer_of(response, request_id=number, max_bytes=route.max_bytes, total=route.timeouts.total)
-
-
-class _Listed:
-    """Reads the pages of one list, and what they say of how long they may be kept and for whom."""
-
-    def __init__(self, max_tools: int) -> None:
-        self._tools: dict[str, Tool] = {}
-        self._max_tools = max_tools
-        self._max_pages = max(MAX_PAGES, max_tools // TOOLS_PER_PAGE)
-        self.ttl_ms: int | None = None  #: the smallest of all pages
-        self.public = True  #: until one page is not
-
-    @property
-    def tools(self) -> tuple[Tool, ...]:
-        return tuple(self._tools.values())[: self._max_tools]
-
-    async def read(self, era: Era, page: Callable[[str | None], Awaitable[Message]], say: Say) -> None:
-        """Read all pages.
-
-        An error in the middle fails the era as undecided: half a list would look like a whole one.
-        """
-        cursors: set[str] = set()
-        cursor: str | None = None
-        for _ in range(self._max_pages):
-            result = read_result(await page(cursor), ToolsPage)
-            self.ttl_ms = result.ttl_ms if self.ttl_ms is None else min(self.ttl_ms, result.ttl_ms)
-            self.public = self.public and result.public
-            for raw in result.tools:
-                _take(self._tools, bytes(raw), era, say)
-            cursor = result.nextCursor
-            if len(self._tools) >= self._max_tools:
-                if len(self._tools) > self._max_tools or cursor is not None:
-                    say(
-                        f"only the first {self._max_tools} tools are published; the setting quotas.tools_per_target "
-                        "raises that."
-                    )
-                return
-            if cursor is None:
-                return
-            if cursor in cursors:
-                say("the list of tools goes round in circles; it was read up to there.")
-                return
-            cursors.add(cursor)
-        say(f"the list of tools has more than {self._max_pages} pages; the rest is not published.")
-
-
-def _take(tools: dict[str, Tool], raw: bytes, era: Era, say: Say) -> None:
-    try:
-        tool = read_definition(raw, era)
-    except InvalidDefinition as error:
-        say(f"{error}.")
-        return
-    if tool.name in tools:
-        say(f"tool {tool.name} is listed twice; the first is published.")
-        return
-    tools[tool.name] = tool
