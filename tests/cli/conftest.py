@@ -11,6 +11,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from cli.everything import EVERYTHING
 from portico.cli.main import run
 from portico.service.keyring_file import read_keyring
 from portico.service.preparation import prepared
@@ -106,6 +107,11 @@ class Place:
         return asyncio.run(change())
 
 
+def declare(place, document, name="all.yaml"):
+    (place.directory / name).write_text(yaml.safe_dump(document, sort_keys=False))
+    return place.directory / name
+
+
 @pytest.fixture(autouse=True)
 def _no_settings_of_another_portico(monkeypatch):
     for name in [name for name in os.environ if name.startswith("PORTICO_")]:
@@ -136,3 +142,36 @@ def place(tmp_path, _template):
     copied = Place(tmp_path / "place")
     shutil.copytree(_template.directory, copied.directory)
     return copied
+
+
+@pytest.fixture
+def make(tmp_path, _empty):
+    """Make another server that declares nothing in its own file."""
+
+    def make(name):
+        copied = Place(tmp_path / name)
+        shutil.copytree(_empty.directory, copied.directory)
+        return copied
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def _empty(tmp_path_factory):
+    place = Place(tmp_path_factory.mktemp("cli-empty") / "place")
+    place.directory.mkdir()
+    place.write({"public_url": "https://portico.example"})
+    place.succeed("keyring", "init", place.keyring)
+    place.succeed("migrate")
+    return place
+
+
+@pytest.fixture
+def one(make):
+    """A server that holds everything."""
+    place = make("one")
+    declare(place, EVERYTHING)
+    (place.directory / "okta").write_text("a secret of okta\n")
+    (place.directory / "key").write_text("a key from a file")
+    place.succeed("apply", place.directory / "all.yaml")
+    return place

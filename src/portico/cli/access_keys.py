@@ -50,7 +50,13 @@ def add_key(name: str, role: str, gateways: tuple[str, ...], config: Path, *, as
 
     async def work(desk: Desk) -> NewAccessKey:
         return await use_cases.add(
-            desk.database, desk.keyring(), name=name, role=role, confined_to=gateways, now=desk.now
+            desk.database,
+            desk.keyring(),
+            name=name,
+            role=role,
+            confined_to=gateways,
+            now=desk.now,
+            changes=desk.changes,
         )
 
     added = administer(config, work)
@@ -69,7 +75,7 @@ def disable_key(access_key_id: str, config: Path) -> None:
     """Refuse what ACCESS_KEY_ID signs, within a second."""
 
     async def work(desk: Desk) -> None:
-        await use_cases.disable(desk.database, key_id=access_key_id, now=desk.now)
+        await use_cases.disable(desk.database, key_id=access_key_id, now=desk.now, changes=desk.changes)
 
     administer(config, work)
     click.echo(f"{access_key_id} is disabled.")
@@ -82,7 +88,7 @@ def enable_key(access_key_id: str, config: Path) -> None:
     """Take what ACCESS_KEY_ID signs again."""
 
     async def work(desk: Desk) -> None:
-        await use_cases.enable(desk.database, key_id=access_key_id)
+        await use_cases.enable(desk.database, key_id=access_key_id, changes=desk.changes)
 
     administer(config, work)
     click.echo(f"{access_key_id} is enabled.")
@@ -95,7 +101,7 @@ def delete_key(access_key_id: str, config: Path) -> None:
     """Delete ACCESS_KEY_ID for good."""
 
     async def work(desk: Desk) -> None:
-        await use_cases.delete(desk.database, key_id=access_key_id)
+        await use_cases.delete(desk.database, key_id=access_key_id, changes=desk.changes)
 
     administer(config, work)
     click.echo(f"{access_key_id} is deleted.")

@@ -12,6 +12,8 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from portico.control.changes import changes_of_command
+from portico.control.operations.context import Changes
 from portico.control.relaxations import Ground
 from portico.crypto.keyring import Keyring
 from portico.model.errors import PorticoError
@@ -36,6 +38,7 @@ class Desk:
     database: Database
     ground: Ground
     now: int  #: seconds since the epoch
+    changes: Changes  #: the audit trail, on behalf of whoever runs the command
 
     def keyring(self) -> Keyring:
         """Read the sealing keyring."""
@@ -111,6 +114,12 @@ async def _desk(config: Path) -> AsyncGenerator[Desk]:
     try:
         if not await is_current(database):
             raise PorticoError("The database has another version's schema. Run: portico migrate")
-        yield Desk(settings=settings, database=database, ground=settings.ground, now=int(time.time()))
+        yield Desk(
+            settings=settings,
+            database=database,
+            ground=settings.ground,
+            now=int(time.time()),
+            changes=changes_of_command(),
+        )
     finally:
         await database.aclose()

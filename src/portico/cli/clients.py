@@ -71,9 +71,16 @@ def add_client(
                 redirect_uris=redirect_uris,
                 scopes=scopes,
                 now=desk.now,
+                changes=desk.changes,
             )
         return await use_cases.add_machine(
-            desk.database, issuer=where, client_id=client_id, name=name or client_id, scopes=scopes, now=desk.now
+            desk.database,
+            issuer=where,
+            client_id=client_id,
+            name=name or client_id,
+            scopes=scopes,
+            now=desk.now,
+            changes=desk.changes,
         )
 
     match administer(config, work):
@@ -93,7 +100,12 @@ def new_secret(client_id: str, config: Path, issuer: str | None, *, as_json: boo
 
     async def work(desk: Desk) -> Secret:
         return await use_cases.new_secret(
-            desk.database, ground=desk.ground, issuer=desk.issuer(issuer), client_id=client_id, now=desk.now
+            desk.database,
+            ground=desk.ground,
+            issuer=desk.issuer(issuer),
+            client_id=client_id,
+            now=desk.now,
+            changes=desk.changes,
         )
 
     secret = administer(config, work)
@@ -112,7 +124,12 @@ def disable_client(client_id: str, config: Path, issuer: str | None) -> None:
 
     async def work(desk: Desk) -> None:
         await use_cases.disable(
-            desk.database, ground=desk.ground, issuer=desk.issuer(issuer), client_id=client_id, now=desk.now
+            desk.database,
+            ground=desk.ground,
+            issuer=desk.issuer(issuer),
+            client_id=client_id,
+            now=desk.now,
+            changes=desk.changes,
         )
 
     administer(config, work)
@@ -127,7 +144,7 @@ def enable_client(client_id: str, config: Path, issuer: str | None) -> None:
     """Serve CLIENT_ID again; what was ended stays ended."""
 
     async def work(desk: Desk) -> None:
-        await use_cases.enable(desk.database, issuer=desk.issuer(issuer), client_id=client_id)
+        await use_cases.enable(desk.database, issuer=desk.issuer(issuer), client_id=client_id, changes=desk.changes)
 
     administer(config, work)
     click.echo(f"{client_id} is enabled.")
@@ -142,7 +159,12 @@ def delete_client(client_id: str, config: Path, issuer: str | None) -> None:
 
     async def work(desk: Desk) -> None:
         await use_cases.delete(
-            desk.database, ground=desk.ground, issuer=desk.issuer(issuer), client_id=client_id, now=desk.now
+            desk.database,
+            ground=desk.ground,
+            issuer=desk.issuer(issuer),
+            client_id=client_id,
+            now=desk.now,
+            changes=desk.changes,
         )
 
     administer(config, work)

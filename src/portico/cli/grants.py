@@ -43,7 +43,7 @@ def revoke_grant(grant_id: str, config: Path) -> None:
     """Take the grant GRANT_ID back: its refresh tokens end now, its access tokens within a second."""
 
     async def work(desk: Desk) -> None:
-        await use_cases.revoke(desk.database, ground=desk.ground, grant_id=grant_id, now=desk.now)
+        await use_cases.revoke(desk.database, ground=desk.ground, grant_id=grant_id, now=desk.now, changes=desk.changes)
 
     administer(config, work)
     click.echo(f"{grant_id} is revoked.")

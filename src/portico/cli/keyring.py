@@ -109,7 +109,9 @@ def rotate_signing(config: Path, issuer: str | None, *, as_json: bool) -> None:
     """Let the next key sign. Tokens of the former one stay good until they expire."""
 
     async def work(desk: Desk) -> list[KeySummary]:
-        return await signing_keys.rotate(desk.database, desk.keyring(), issuer=desk.issuer(issuer), now=desk.now)
+        return await signing_keys.rotate(
+            desk.database, desk.keyring(), issuer=desk.issuer(issuer), now=desk.now, changes=desk.changes
+        )
 
     _print_signing(administer(config, work), as_json=as_json)
 
@@ -121,7 +123,7 @@ def drop_signing(kid: str, config: Path) -> None:
     """Delete a signing key: every token that it signed is refused within a second."""
 
     async def work(desk: Desk) -> None:
-        await signing_keys.drop(desk.database, desk.keyring(), kid=kid, now=desk.now)
+        await signing_keys.drop(desk.database, desk.keyring(), kid=kid, now=desk.now, changes=desk.changes)
 
     administer(config, work)
     click.echo(f"{kid} is dropped; its tokens are refused.")

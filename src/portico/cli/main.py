@@ -21,6 +21,7 @@ _COMMANDS: Final = {
     "apply": "portico.cli.apply:apply",
     "diff": "portico.cli.apply:diff",
     "export": "portico.cli.moves:export",
+    "import": "portico.cli.moves:import_",
     "demo": "portico.cli.demo.command:demo",
     "users": "portico.cli.users:users",
     "clients": "portico.cli.clients:clients",

@@ -79,6 +79,7 @@ def add_user(
             display_name=display_name,
             email=email,
             now=desk.now,
+            changes=desk.changes,
         )
 
     added = _row(administer(config, work))
@@ -106,6 +107,7 @@ def change_password(name: str, config: Path, issuer: str | None, *, password_std
             name=name,
             password=password,
             now=desk.now,
+            changes=desk.changes,
         )
 
     administer(config, work)
@@ -121,7 +123,9 @@ def disable_user(name: str, config: Path, issuer: str | None) -> None:
     """Lock NAME out: no login, and live tokens end within a second."""
 
     async def work(desk: Desk) -> None:
-        await use_cases.disable(desk.database, ground=desk.ground, issuer=desk.issuer(issuer), name=name, now=desk.now)
+        await use_cases.disable(
+            desk.database, ground=desk.ground, issuer=desk.issuer(issuer), name=name, now=desk.now, changes=desk.changes
+        )
 
     administer(config, work)
     click.echo(f"{name} is disabled.")
@@ -135,7 +139,7 @@ def enable_user(name: str, config: Path, issuer: str | None) -> None:
     """Let NAME log in again; what was ended stays ended."""
 
     async def work(desk: Desk) -> None:
-        await use_cases.enable(desk.database, issuer=desk.issuer(issuer), name=name)
+        await use_cases.enable(desk.database, issuer=desk.issuer(issuer), name=name, changes=desk.changes)
 
     administer(config, work)
     click.echo(f"{name} is enabled.")
@@ -149,7 +153,9 @@ def delete_user(name: str, config: Path, issuer: str | None) -> None:
     """Delete NAME and end all that they allowed."""
 
     async def work(desk: Desk) -> None:
-        await use_cases.delete(desk.database, ground=desk.ground, issuer=desk.issuer(issuer), name=name, now=desk.now)
+        await use_cases.delete(
+            desk.database, ground=desk.ground, issuer=desk.issuer(issuer), name=name, now=desk.now, changes=desk.changes
+        )
 
     administer(config, work)
     click.echo(f"{name} is deleted.")

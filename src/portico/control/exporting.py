@@ -46,14 +46,16 @@ class MissingSecret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
-    """Something that could not be taken along."""
+    """Something that could not be taken along: a resource, or a ``member`` of it."""
 
     kind: str
     name: str
     why: str
+    member: str = ""
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.name}: left out: {self.why}"
+        what = f"without {self.member}" if self.member else "left out"
+        return f"{self.kind} {self.name}: {what}: {self.why}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
