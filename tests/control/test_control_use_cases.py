@@ -1,4 +1,5 @@
 import pytest
+from sqlalchemy import select
 
 from control.house import SECRET, gateway, issuer, target
 from portico.control import clients, gateways, grants, issuers, signing_keys, targets, users
@@ -8,9 +9,9 @@ from portico.model.secret import Secret
 from portico.storage import clients as client_rows
 from portico.storage import counters
 from portico.storage import grants as grant_rows
-from portico.storage import jobs as job_rows
 from portico.storage import revocations as revocation_rows
 from portico.storage.grants import GrantRow
+from portico.storage.schema import jobs as job_table
 
 NOW = 1_800_000_000
 
@@ -228,7 +229,8 @@ async def test_a_target_can_be_synchronized_on_demand(house):
     [row] = await gateways.list_all(house, public_url="https://portico.example")
     assert row.targets[0].status == "SYNCHRONIZING"
     async with house.read() as conn:
-        assert await job_rows.next_due(conn) == NOW
+        due = select(job_table.c.run_at).where(job_table.c.kind == targets.SYNC_JOB)
+        assert (await conn.execute(due)).scalars().all() == [NOW]
     with pytest.raises(NotFound):
         await targets.synchronize(house, target_id="none", now=NOW)
 

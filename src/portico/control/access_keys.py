@@ -3,13 +3,16 @@
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from dataclasses import replace as changed
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from portico.authorizer.access_keys import SCOPE, open_key, sealed_secret
+from portico.control.arns import own_arn
+from portico.control.changes import BY_PROCESS, STARS
+from portico.control.operations.context import Changes
 from portico.control.secrets import MIN_SECRET_CHARS, Random, new_access_key_id, new_secret_access_key
 from portico.crypto.keyring import Keyring
 from portico.model.access_key import ROLES, Role
@@ -63,6 +66,7 @@ async def add(
     now: int,
     confined_to: Iterable[str] = (),
     random: Random = os.urandom,
+    changes: Changes = BY_PROCESS,
 ) -> NewAccessKey:
     """Make an access key for ``name``, good for all gateways unless some are given, by id or name.
 
@@ -83,28 +87,29 @@ async def add(
         )
         await access_keys.add(conn, row)
         await counters.bump(conn, SCOPE)
+        await changes.record(conn, "CreateAccessKey", _arn(key_id), None, _shown(row))
     return NewAccessKey(key=summary(row), secret=secret)
 
 
-async def disable(database: Database, *, key_id: str, now: int) -> None:
+async def disable(database: Database, *, key_id: str, now: int, changes: Changes = BY_PROCESS) -> None:
     """Refuse what an access key signs, on every replica from the next poll on.
 
     Raises:
         NotFound: there is no such key.
     """
-    await _set_disabled(database, key_id, now)
+    await _set_disabled(database, key_id, now, "DisableAccessKey", changes)
 
 
-async def enable(database: Database, *, key_id: str) -> None:
+async def enable(database: Database, *, key_id: str, changes: Changes = BY_PROCESS) -> None:
     """Take again what an access key signs.
 
     Raises:
         NotFound: there is no such key.
     """
-    await _set_disabled(database, key_id, None)
+    await _set_disabled(database, key_id, None, "EnableAccessKey", changes)
 
 
-async def delete(database: Database, *, key_id: str) -> None:
+async def delete(database: Database, *, key_id: str, changes: Changes = BY_PROCESS) -> None:
     """Delete an access key for good.
 
     Raises:
@@ -117,13 +122,13 @@ async def delete(database: Database, *, key_id: str) -> None:
             raise _not_found(key_id)
         if row.managed_by:
             raise Conflict(f"The access key {key_id} is declared in {row.managed_by}; change it there.")
-        await remove(conn, key_id)
+        await remove(conn, row, changes)
 
 
 # Steps that applying a file shares; they run in the caller's transaction.
 
 
-async def put(conn: AsyncConnection, keyring: Keyring, row: AccessKeyRow, secret: Secret) -> None:
+async def put(conn: AsyncConnection, keyring: Keyring, row: AccessKeyRow, secret: Secret, *, changes: Changes) -> None:
     """Make a key or replace the one of its id; an unchanged one changes nothing, and a disabled one stays so.
 
     ``row`` holds everything but the sealed secret.
@@ -134,6 +139,7 @@ async def put(conn: AsyncConnection, keyring: Keyring, row: AccessKeyRow, secret
     stored = await access_keys.get(conn, row.id)
     if stored is None:
         await access_keys.add(conn, changed(row, sealed_secret=sealed_secret(keyring, row.id, secret)))
+        await changes.record(conn, "CreateAccessKey", _arn(row.id), None, _shown(row))
     elif stored.managed_by != row.managed_by:
         raise Conflict(f"The access key {row.id} exists and is managed by {stored.managed_by or 'the command line'}.")
     else:
@@ -147,13 +153,16 @@ async def put(conn: AsyncConnection, keyring: Keyring, row: AccessKeyRow, secret
         if wanted == stored:
             return
         await access_keys.replace(conn, wanted)
+        after = _shown(wanted) | ({"secret": STARS} if wanted.sealed_secret != stored.sealed_secret else {})
+        await changes.record(conn, "UpdateAccessKey", _arn(row.id), _shown(stored), after)
     await counters.bump(conn, SCOPE)
 
 
-async def remove(conn: AsyncConnection, key_id: str) -> None:
+async def remove(conn: AsyncConnection, row: AccessKeyRow, changes: Changes) -> None:
     """Delete a key; nothing that it signs counts any more."""
-    await access_keys.delete(conn, key_id)
+    await access_keys.delete(conn, row.id)
     await counters.bump(conn, SCOPE)
+    await changes.record(conn, "DeleteAccessKey", _arn(row.id), _shown(row), None)
 
 
 async def reseal(conn: AsyncConnection, keyring: Keyring) -> None:
@@ -240,11 +249,25 @@ def summary(row: AccessKeyRow) -> AccessKeySummary:
     )
 
 
-async def _set_disabled(database: Database, key_id: str, at: int | None) -> None:
+async def _set_disabled(database: Database, key_id: str, at: int | None, action: str, changes: Changes) -> None:
     async with database.write() as conn:
-        if not await access_keys.set_disabled(conn, key_id, at):
+        row = await access_keys.get(conn, key_id)
+        if row is None:
             raise _not_found(key_id)
+        await access_keys.set_disabled(conn, key_id, at)
         await counters.bump(conn, SCOPE)
+        await changes.record(conn, action, _arn(key_id), _shown(row), _shown(changed(row, disabled_at=at)))
+
+
+def _arn(key_id: str) -> str:
+    return own_arn("access-key", key_id)
+
+
+def _shown(row: AccessKeyRow) -> dict[str, Any]:
+    """Return what the audit trail shows of a key."""
+    told = asdict(summary(row))
+    del told["last_used_at"]  # no change
+    return told
 
 
 def _kept_or_sealed(keyring: Keyring, stored: AccessKeyRow, secret: Secret) -> str:

@@ -131,9 +131,7 @@ class Applier:
         """Take every step, in the order in which one refers to another."""
         now = int(self._clock())
         tx = of_file(conn, declared.managed_by, now=now, random=self._random, region=self._region, quotas=self._quotas)
-        directory = DirectoryStep(
-            conn, managed_by=tx.managed_by, ground=declared.ground, hashes=hashes, now=now, random=self._random
-        )
+        directory = DirectoryStep(tx, ground=declared.ground, hashes=hashes)
         await directory.run(declared.issuers, self._keyring)
         providers = ProviderStep(tx, self._keyring)
         await providers.put(declared.providers)
@@ -142,7 +140,7 @@ class Applier:
         await providers.remove(declared.providers)
         identities = IdentityStep(tx)
         await identities.run(declared.identities)
-        access_keys = AccessKeyStep(conn, self._keyring, managed_by=tx.managed_by, now=now)
+        access_keys = AccessKeyStep(tx, self._keyring)
         await access_keys.run(declared.access_keys)
         faults: list[Fault] = []
         for step in (directory, providers, gateways, identities, access_keys):

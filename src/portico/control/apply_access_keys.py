@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from portico.control import access_keys as steps
 from portico.control.declarations import AccessKeyDeclaration
+from portico.control.transaction import Transaction
 from portico.crypto.keyring import Keyring
 from portico.model.errors import Conflict, Fault, NotFound
 from portico.storage import access_keys
@@ -15,11 +14,10 @@ from portico.storage.access_keys import AccessKeyRow
 class AccessKeyStep:
     """Writes access keys; ``faults`` holds ids that somebody else manages and gateways that there are not."""
 
-    def __init__(self, conn: AsyncConnection, keyring: Keyring, *, managed_by: str, now: int) -> None:
-        self._conn = conn
-        self._managed_by = managed_by
+    def __init__(self, tx: Transaction, keyring: Keyring) -> None:
+        self._tx = tx
+        self._conn = tx.conn
         self._keyring = keyring
-        self._now = now
         self.faults: list[Fault] = []
 
     async def run(self, declared: Iterable[AccessKeyDeclaration]) -> None:
@@ -30,8 +28,8 @@ class AccessKeyStep:
             ids.add(key.id)
             await self._key(key)
         for row in await access_keys.list_all(self._conn):
-            if self._managed_by and row.managed_by == self._managed_by and row.id not in ids:
-                await steps.remove(self._conn, row.id)
+            if self._tx.managed_by and row.managed_by == self._tx.managed_by and row.id not in ids:
+                await steps.remove(self._conn, row, self._tx.changes)
 
     async def _key(self, key: AccessKeyDeclaration) -> None:
         try:
@@ -41,10 +39,10 @@ class AccessKeyStep:
                 name=key.name,
                 role=key.role,
                 gateways=await steps.gateway_ids(self._conn, key.gateways),
-                managed_by=self._managed_by,
-                created_at=self._now,
+                managed_by=self._tx.managed_by,
+                created_at=self._tx.now,
             )
-            await steps.put(self._conn, self._keyring, row, key.secret)
+            await steps.put(self._conn, self._keyring, row, key.secret, changes=self._tx.changes)
         except NotFound as error:
             self.faults.append(Fault(path=f"{key.path}.gateways", message=error.public))
         except Conflict as error:

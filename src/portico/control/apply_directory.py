@@ -3,15 +3,14 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace as changed
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from portico.control import clients as client_steps
 from portico.control import issuers as issuer_steps
 from portico.control import signing_keys as key_steps
 from portico.control import users as user_steps
 from portico.control.declarations import ClientDeclaration, IssuerDeclaration, UserDeclaration
 from portico.control.relaxations import Ground
-from portico.control.secrets import Random, new_subject
+from portico.control.secrets import new_subject
+from portico.control.transaction import Transaction
 from portico.crypto.keyring import Keyring
 from portico.model.errors import Conflict, Fault
 from portico.storage import clients, counters, issuers, users
@@ -24,22 +23,14 @@ PasswordHashes = Mapping[tuple[str, str], str]  #: (issuer, user name) → the h
 class DirectoryStep:
     """Writes issuers with their directories; ``faults`` holds the names that somebody else manages."""
 
-    def __init__(
-        self,
-        conn: AsyncConnection,
-        *,
-        managed_by: str,
-        ground: Ground,
-        hashes: PasswordHashes,
-        now: int,
-        random: Random,
-    ) -> None:
-        self._conn = conn
-        self._managed_by = managed_by
+    def __init__(self, tx: Transaction, *, ground: Ground, hashes: PasswordHashes) -> None:
+        self._tx = tx
+        self._conn = tx.conn
+        self._now = tx.now
+        self._changes = tx.changes
+        self._managed_by = tx.managed_by
         self._ground = ground
         self._hashes = hashes
-        self._now = now
-        self._random = random
         self.faults: list[Fault] = []
 
     async def run(self, declared: Iterable[IssuerDeclaration], keyring: Keyring) -> None:
@@ -51,7 +42,7 @@ class DirectoryStep:
         for row in await issuers.list_all(self._conn):
             if self._owns(row.managed_by) and row.name not in names:
                 await self._directory(IssuerDeclaration(name=row.name, document={}))
-                await issuer_steps.remove(self._conn, row.name, now=self._now)
+                await issuer_steps.remove(self._conn, row, now=self._now, changes=self._changes)
 
     async def _issuer(self, issuer: IssuerDeclaration, keyring: Keyring) -> None:
         stored = await issuers.get(self._conn, issuer.name)
@@ -59,7 +50,12 @@ class DirectoryStep:
             self._taken(f"{issuer.path}.name", "issuer", stored.managed_by)
             return
         await issuer_steps.put(
-            self._conn, name=issuer.name, document=issuer.document, managed_by=self._managed_by, now=self._now
+            self._conn,
+            name=issuer.name,
+            document=issuer.document,
+            managed_by=self._managed_by,
+            now=self._now,
+            changes=self._changes,
         )
         if await key_steps.ensure(self._conn, keyring, issuer=issuer.name, now=self._now):
             await counters.bump(self._conn, f"issuer/{issuer.name}")
@@ -76,13 +72,13 @@ class DirectoryStep:
         names = {user.name for user in issuer.users}
         for row in rows.values():
             if self._owns(row.managed_by) and row.name not in names:
-                await user_steps.remove(self._conn, row, ground=self._ground, now=self._now)
+                await user_steps.remove(self._conn, row, ground=self._ground, now=self._now, changes=self._changes)
 
     async def _user(self, issuer: str, user: UserDeclaration, stored: UserRow | None, password_hash: str) -> None:
         if stored is None:
             row = UserRow(
                 issuer=issuer,
-                subject=new_subject(self._random),
+                subject=new_subject(self._tx.random),
                 name=user.name,
                 display_name=user.display_name,
                 email=user.email,
@@ -91,15 +87,19 @@ class DirectoryStep:
                 managed_by=self._managed_by,
                 created_at=self._now,
             )
-            await users.add(self._conn, row)
+            await user_steps.create(self._conn, row, self._changes)
             return
         if stored.managed_by != self._managed_by:
             self._taken(f"{user.path}.name", "user", stored.managed_by)
             return
         if stored.password_hash != password_hash:
-            await user_steps.change_password(self._conn, stored, password_hash, ground=self._ground, now=self._now)
+            await user_steps.change_password(
+                self._conn, stored, password_hash, ground=self._ground, now=self._now, changes=self._changes
+            )
         if (stored.display_name, stored.email) != (user.display_name, user.email):
-            await users.set_profile(self._conn, stored.subject, display_name=user.display_name, email=user.email)
+            await user_steps.set_profile(
+                self._conn, stored, display_name=user.display_name, email=user.email, changes=self._changes
+            )
 
     async def _clients(self, issuer: IssuerDeclaration) -> None:
         rows = {row.client_id: row for row in await clients.list_all(self._conn, issuer=issuer.name)}
@@ -108,12 +108,12 @@ class DirectoryStep:
         ids = {client.row.client_id for client in issuer.clients}
         for row in rows.values():
             if self._owns(row.managed_by) and row.client_id not in ids:
-                await client_steps.remove(self._conn, row, ground=self._ground, now=self._now)
+                await client_steps.remove(self._conn, row, ground=self._ground, now=self._now, changes=self._changes)
 
     async def _client(self, client: ClientDeclaration, stored: ClientRow | None) -> None:
         if stored is None:
             try:
-                await clients.add(self._conn, self._row(client, created_at=self._now))
+                await client_steps.create(self._conn, self._row(client, created_at=self._now), self._changes)
             except Conflict as error:
                 self.faults.append(Fault(path=f"{client.path}.clientId", message=error.public))
             return
@@ -123,7 +123,7 @@ class DirectoryStep:
         wanted = self._row(client, created_at=stored.created_at, disabled_at=stored.disabled_at)
         if wanted == stored:
             return
-        await clients.replace(self._conn, wanted)
+        await client_steps.replace(self._conn, stored, wanted, self._changes)
         if client_steps.loses_something(stored, wanted):
             await client_steps.end_everything(self._conn, wanted, ground=self._ground, now=self._now)
 

@@ -2,18 +2,24 @@
 
 The forms are AWS's (developer guide: bedrock-agentcore-limits, gateway-outbound-auth). For credential providers the
 service model's own pattern names the service ``acps`` where the guide says ``bedrock-agentcore``: both are read, the
-guide's is written. Targets have no ARN of their own at AWS; ours serves the audit trail.
+guide's is written. Targets have no ARN of their own at AWS; ours serves the audit trail. So do those of what AgentCore
+does not have: issuers with their users, clients and grants, and access keys.
 """
 
+import hashlib
 import re
 from dataclasses import dataclass
 from typing import Final, Literal
+from urllib.parse import quote
+
+from portico.storage.schema import DEFAULT_ACCOUNT
 
 ArnKind = Literal["gateway", "target", "workload-identity", "oauth2-provider", "api-key-provider", "token-vault"]
 
 PARTITION: Final = "aws"
 VAULT: Final = "default"  #: the only token vault, and the only directory of workload identities
 MAX_ARN_CHARS: Final = 1011  #: service model, TaggableResourcesArn
+MAX_KEY_CHARS: Final = 128  #: of a name in an ARN of ours; of a longer one (a registered client's id) its digest stands
 
 _ARN = re.compile(
     r"arn:aws(?:-[a-z-]{1,20})?:(?P<service>bedrock-agentcore|acps):(?P<region>[a-z0-9-]{1,20})"
@@ -90,3 +96,18 @@ def api_key_provider_arn(name: str, *, region: str, account: str) -> str:
 def token_vault_arn(*, region: str, account: str) -> str:
     """Return the token vault's ARN."""
     return str(Arn(kind="token-vault", region=region, account=account, name=VAULT))
+
+
+def own_arn(*parts: str, account: str = DEFAULT_ACCOUNT) -> str:
+    """Return by what the audit trail names something that AgentCore does not have, such as ``issuer, main, user, ada``.
+
+    Kinds and names take turns; names may hold anything.
+    """
+    resource = "/".join(_written(part) for part in parts)
+    return f"arn:{PARTITION}:portico::{account}:{resource}"
+
+
+def _written(name: str) -> str:
+    if len(name) > MAX_KEY_CHARS:
+        return "sha256-" + hashlib.sha256(name.encode()).hexdigest()
+    return quote(name, safe="")

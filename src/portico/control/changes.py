@@ -8,6 +8,7 @@ record twice, under one number (docs/adr/0012-changes-reach-the-journal-through-
 
 import hashlib
 import os
+import pwd
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -89,6 +90,20 @@ class ChangeLog:
         )
         await changes.add(conn, ChangeRow(id=number, time=now, record=msgspec.to_builtins(record)))
         await jobs.put(conn, CHANGES_JOB, JOB_KEY, now)
+
+
+#: For what nobody says on whose behalf it happens.
+BY_PROCESS: Final = ChangeLog(kind="process", caller="")
+
+
+def changes_of_command() -> ChangeLog:
+    """Return what puts down the changes of a command: on behalf of whoever's account it runs under."""
+    uid = os.getuid()
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:  # containers often have no entry
+        name = str(uid)
+    return ChangeLog(kind="command", caller=name)
 
 
 def changes_of(

@@ -2,13 +2,16 @@
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from dataclasses import replace as changed
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from portico.control.arns import own_arn
+from portico.control.changes import BY_PROCESS, STARS
 from portico.control.issuers import require_issuer
+from portico.control.operations.context import Changes
 from portico.control.relaxations import Ground
 from portico.control.revocation import end_grants, end_tokens
 from portico.control.secrets import MIN_SECRET_CHARS, Random, new_client_secret, secret_hash
@@ -65,6 +68,7 @@ async def add_machine(
     client_id: str = "",
     default_resource: str = "",
     random: Random = os.urandom,
+    changes: Changes = BY_PROCESS,
 ) -> NewMachine:
     """Add a client that gets tokens for itself; its id is its name unless one is given.
 
@@ -84,7 +88,7 @@ async def add_machine(
         default_resource=default_resource,
         created_at=now,
     )
-    await _add(database, row)
+    await _add(database, row, changes)
     return NewMachine(client=summary(row), secret=secret)
 
 
@@ -98,6 +102,7 @@ async def add_public(
     now: int,
     scopes: tuple[str, ...] = (),
     default_resource: str = "",
+    changes: Changes = BY_PROCESS,
 ) -> ClientSummary:
     """Add a client that people log in with; it has no secret.
 
@@ -116,12 +121,19 @@ async def add_public(
         default_resource=default_resource,
         created_at=now,
     )
-    await _add(database, row)
+    await _add(database, row, changes)
     return summary(row)
 
 
 async def new_secret(
-    database: Database, *, ground: Ground, issuer: str, client_id: str, now: int, random: Random = os.urandom
+    database: Database,
+    *,
+    ground: Ground,
+    issuer: str,
+    client_id: str,
+    now: int,
+    random: Random = os.urandom,
+    changes: Changes = BY_PROCESS,
 ) -> Secret:
     """Give a machine a new secret; the old one and every token it got end.
 
@@ -134,12 +146,14 @@ async def new_secret(
         row = await _unmanaged(conn, issuer, client_id)
         if row.kind != "machine":
             raise NotFound(f"The client {client_id!r} is no machine and has no secret.")
-        await clients.replace(conn, changed(row, secret_hash=secret_hash(secret)))
+        await replace(conn, row, changed(row, secret_hash=secret_hash(secret)), changes)
         await end_everything(conn, row, ground=ground, now=now)
     return secret
 
 
-async def disable(database: Database, *, ground: Ground, issuer: str, client_id: str, now: int) -> None:
+async def disable(
+    database: Database, *, ground: Ground, issuer: str, client_id: str, now: int, changes: Changes = BY_PROCESS
+) -> None:
     """Refuse a client from now on; its live access tokens end at the next poll.
 
     Raises:
@@ -149,20 +163,24 @@ async def disable(database: Database, *, ground: Ground, issuer: str, client_id:
         row = await _found(conn, issuer, client_id)
         await clients.set_disabled(conn, issuer, client_id, now)
         await end_everything(conn, row, ground=ground, now=now)
+        await _record(conn, "DisableClient", row, changed(row, disabled_at=now), changes)
 
 
-async def enable(database: Database, *, issuer: str, client_id: str) -> None:
+async def enable(database: Database, *, issuer: str, client_id: str, changes: Changes = BY_PROCESS) -> None:
     """Serve a disabled client again; what was ended stays ended.
 
     Raises:
         NotFound: there is no such client.
     """
     async with database.write() as conn:
-        await _found(conn, issuer, client_id)
+        row = await _found(conn, issuer, client_id)
         await clients.set_disabled(conn, issuer, client_id, None)
+        await _record(conn, "EnableClient", row, changed(row, disabled_at=None), changes)
 
 
-async def delete(database: Database, *, ground: Ground, issuer: str, client_id: str, now: int) -> None:
+async def delete(
+    database: Database, *, ground: Ground, issuer: str, client_id: str, now: int, changes: Changes = BY_PROCESS
+) -> None:
     """Delete a client; its grants and live tokens end, and a registered id stays refused for good.
 
     Raises:
@@ -171,16 +189,33 @@ async def delete(database: Database, *, ground: Ground, issuer: str, client_id: 
     """
     async with database.write() as conn:
         row = await _unmanaged(conn, issuer, client_id)
-        await remove(conn, row, ground=ground, now=now)
+        await remove(conn, row, ground=ground, now=now, changes=changes)
 
 
 # Steps that applying a file shares; they run in the caller's transaction.
 
 
-async def remove(conn: AsyncConnection, row: ClientRow, *, ground: Ground, now: int) -> None:
+async def create(conn: AsyncConnection, row: ClientRow, changes: Changes) -> None:
+    """Add a client as a whole.
+
+    Raises:
+        Conflict: the id is taken, maybe by a client that was deleted.
+    """
+    await clients.add(conn, row)
+    await _record(conn, "CreateClient", None, row, changes)
+
+
+async def replace(conn: AsyncConnection, stored: ClientRow, row: ClientRow, changes: Changes) -> None:
+    """Write a client over the one that was read."""
+    await clients.replace(conn, row)
+    await _record(conn, "UpdateClient", stored, row, changes)
+
+
+async def remove(conn: AsyncConnection, row: ClientRow, *, ground: Ground, now: int, changes: Changes) -> None:
     """Mark a client as deleted; grants are revoked and live tokens end."""
     await clients.delete(conn, row.issuer, row.client_id, now)
     await end_everything(conn, row, ground=ground, now=now)
+    await _record(conn, "DeleteClient", row, None, changes)
 
 
 async def end_everything(conn: AsyncConnection, row: ClientRow, *, ground: Ground, now: int) -> None:
@@ -253,12 +288,29 @@ def summary(row: ClientRow) -> ClientSummary:
     )
 
 
-async def _add(database: Database, row: ClientRow) -> None:
+async def _add(database: Database, row: ClientRow, changes: Changes) -> None:
     check_client(row)
     async with database.write() as conn:
         issuer = await require_issuer(conn, row.issuer)
         check_fits(row, parse_issuer_settings(row.issuer, issuer.document))
-        await clients.add(conn, row)
+        await create(conn, row, changes)
+
+
+async def _record(
+    conn: AsyncConnection, action: str, before: ClientRow | None, after: ClientRow | None, changes: Changes
+) -> None:
+    row = after or before
+    assert row is not None
+    told = None if after is None else _shown(after)
+    if told is not None and before is not None and before.secret_hash != row.secret_hash:
+        told["secret"] = STARS  # another one than before
+    arn = own_arn("issuer", row.issuer, "client", row.client_id)
+    await changes.record(conn, action, arn, None if before is None else _shown(before), told)
+
+
+def _shown(row: ClientRow) -> dict[str, Any]:
+    """Return what the audit trail shows of a client."""
+    return asdict(summary(row)) | {"default_resource": row.default_resource}
 
 
 async def _found(conn: AsyncConnection, issuer: str, client_id: str) -> ClientRow:

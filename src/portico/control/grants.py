@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from portico.control.arns import own_arn
+from portico.control.changes import BY_PROCESS
+from portico.control.operations.context import Changes
 from portico.control.relaxations import Ground
 from portico.model.errors import NotFound
 from portico.storage import clients, grants, revocations, users
@@ -52,7 +55,7 @@ async def list_all(
     ]
 
 
-async def revoke(database: Database, *, ground: Ground, grant_id: str, now: int) -> None:
+async def revoke(database: Database, *, ground: Ground, grant_id: str, now: int, changes: Changes = BY_PROCESS) -> None:
     """Take back what a user allowed a client: refresh tokens end now, access tokens at the next poll.
 
     Raises:
@@ -63,3 +66,13 @@ async def revoke(database: Database, *, ground: Ground, grant_id: str, now: int)
         if row is None:
             raise NotFound(f"There is no grant {grant_id!r}.")
         await revocations.end_grant(conn, ground.issuer_url(row.issuer), grant_id, now)
+        if row.revoked_at is None:
+            before = {
+                "subject": row.subject,
+                "client_id": row.client_id,
+                "scopes": row.scopes,
+                "resource": row.resource,
+                "revoked_at": None,
+            }
+            arn = own_arn("issuer", row.issuer, "grant", row.id)
+            await changes.record(conn, "RevokeGrant", arn, before, before | {"revoked_at": now})

@@ -6,6 +6,8 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from portico.control.arns import own_arn
+from portico.control.operations.context import Changes
 from portico.model.errors import NotFound
 from portico.oauth.metadata import issuer_url
 from portico.storage import counters, grants, issuers, signing_keys
@@ -43,7 +45,9 @@ async def list_all(database: Database, *, public_url: str) -> list[IssuerSummary
 # Steps that run in the caller's transaction.
 
 
-async def put(conn: AsyncConnection, *, name: str, document: Mapping[str, Any], managed_by: str, now: int) -> bool:
+async def put(
+    conn: AsyncConnection, *, name: str, document: Mapping[str, Any], managed_by: str, now: int, changes: Changes
+) -> bool:
     """Make an issuer or change its settings; says whether anything changed."""
     stored = await issuers.get(conn, name)
     if stored is not None and (stored.document, stored.managed_by) == (dict(document), managed_by):
@@ -51,21 +55,26 @@ async def put(conn: AsyncConnection, *, name: str, document: Mapping[str, Any], 
     row = IssuerRow(name=name, document=dict(document), managed_by=managed_by, created_at=now, updated_at=now)
     await issuers.put(conn, row)
     await counters.bump(conn, f"issuer/{name}")
+    action = "CreateIssuer" if stored is None else "UpdateIssuer"
+    before = None if stored is None else stored.document
+    await changes.record(conn, action, own_arn("issuer", name), before, row.document)
     return True
 
 
-async def remove(conn: AsyncConnection, name: str, *, now: int) -> None:
+async def remove(conn: AsyncConnection, row: IssuerRow, *, now: int, changes: Changes) -> None:
     """Take an issuer away with its keys and grants.
 
     Its other users and clients stay: an issuer that was renamed by mistake must not cost the whole directory. No
     token of theirs is left, and none can be had while the issuer is away.
     """
+    name = row.name
     for key in await signing_keys.list_all(conn, issuer=name):
         await signing_keys.drop(conn, key.kid)
     for grant in await grants.list_all(conn, issuer=name, live_at=now):  # their tokens died with the keys
         await grants.revoke(conn, grant.id, now)
     await issuers.delete(conn, name)
     await counters.bump(conn, f"issuer/{name}")
+    await changes.record(conn, "DeleteIssuer", own_arn("issuer", name), row.document, None)
 
 
 async def require_issuer(conn: AsyncConnection, name: str) -> IssuerRow:

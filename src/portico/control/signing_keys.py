@@ -6,12 +6,16 @@ key had signed (D20).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from portico.control.arns import own_arn
+from portico.control.changes import BY_PROCESS
 from portico.control.issuers import require_issuer
+from portico.control.operations.context import Changes
 from portico.crypto.keyring import Keyring
 from portico.crypto.signing import SigningKey
 from portico.model.errors import NotFound, SealError
@@ -45,7 +49,13 @@ async def list_all(database: Database, *, issuer: str | None = None) -> list[Key
 
 
 async def rotate(
-    database: Database, keyring: Keyring, *, issuer: str, now: int, make: MakeKey = SigningKey.generate
+    database: Database,
+    keyring: Keyring,
+    *,
+    issuer: str,
+    now: int,
+    make: MakeKey = SigningKey.generate,
+    changes: Changes = BY_PROCESS,
 ) -> list[KeySummary]:
     """Let the next key sign; former ones stay until nothing that they signed can be alive.
 
@@ -54,6 +64,7 @@ async def rotate(
     """
     async with database.write() as conn:
         await require_issuer(conn, issuer)
+        before = await _shown(conn, issuer)
         for row in await signing_keys.list_all(conn, issuer=issuer):
             if row.state != "previous":
                 await signing_keys.set_state(conn, row.kid, "current" if row.state == "next" else "previous", now)
@@ -61,11 +72,18 @@ async def rotate(
                 await signing_keys.drop(conn, row.kid)
         await ensure(conn, keyring, issuer=issuer, now=now, make=make)
         await counters.bump(conn, f"issuer/{issuer}")
+        await changes.record(conn, "RotateSigningKeys", own_arn("issuer", issuer), before, await _shown(conn, issuer))
         return [_summary(row) for row in await signing_keys.list_all(conn, issuer=issuer)]
 
 
 async def drop(
-    database: Database, keyring: Keyring, *, kid: str, now: int, make: MakeKey = SigningKey.generate
+    database: Database,
+    keyring: Keyring,
+    *,
+    kid: str,
+    now: int,
+    make: MakeKey = SigningKey.generate,
+    changes: Changes = BY_PROCESS,
 ) -> None:
     """Delete a key for good: every token that it signed is refused at the next poll.
 
@@ -76,9 +94,12 @@ async def drop(
         row = next((row for row in await signing_keys.list_all(conn) if row.kid == kid), None)
         if row is None:
             raise NotFound(f"There is no signing key {kid!r}.")
+        before = await _shown(conn, row.issuer)
         await signing_keys.drop(conn, kid)
         await ensure(conn, keyring, issuer=row.issuer, now=now, make=make)
         await counters.bump(conn, f"issuer/{row.issuer}")
+        after = await _shown(conn, row.issuer)
+        await changes.record(conn, "DropSigningKey", own_arn("issuer", row.issuer), before, after)
 
 
 # Steps that run in the caller's transaction.
@@ -137,6 +158,11 @@ async def _add(conn: AsyncConnection, keyring: Keyring, *, issuer: str, now: int
     )
     await signing_keys.add(conn, row)
     return key.kid
+
+
+async def _shown(conn: AsyncConnection, issuer: str) -> dict[str, Any]:
+    """Return what the audit trail shows of an issuer's signing keys."""
+    return {"keys": [asdict(_summary(row)) for row in await signing_keys.list_all(conn, issuer=issuer)]}
 
 
 def _summary(row: SigningKeyRow) -> KeySummary:

@@ -2,11 +2,16 @@
 
 import asyncio
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from dataclasses import replace as changed
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from portico.control.arns import own_arn
+from portico.control.changes import BY_PROCESS
 from portico.control.issuers import require_issuer
+from portico.control.operations.context import Changes
 from portico.control.relaxations import Ground
 from portico.control.revocation import end_grants, end_tokens
 from portico.control.secrets import MAX_PASSWORD_CHARS, MIN_PASSWORD_CHARS, Random, new_subject
@@ -50,6 +55,7 @@ async def add(
     display_name: str = "",
     email: str = "",
     random: Random = os.urandom,
+    changes: Changes = BY_PROCESS,
 ) -> UserSummary:
     """Add a user.
 
@@ -71,12 +77,19 @@ async def add(
     )
     async with database.write() as conn:
         await require_issuer(conn, issuer)
-        await users.add(conn, row)
+        await create(conn, row, changes)
     return summary(row)
 
 
 async def set_password(
-    database: Database, *, ground: Ground, issuer: str, name: str, password: Secret, now: int
+    database: Database,
+    *,
+    ground: Ground,
+    issuer: str,
+    name: str,
+    password: Secret,
+    now: int,
+    changes: Changes = BY_PROCESS,
 ) -> None:
     """Give a user a new password; everyone who was logged in with the old one has to log in again (C11).
 
@@ -88,10 +101,12 @@ async def set_password(
     new_hash = await hashed(password)
     async with database.write() as conn:
         row = await _unmanaged(conn, issuer, name)
-        await change_password(conn, row, new_hash, ground=ground, now=now)
+        await change_password(conn, row, new_hash, ground=ground, now=now, changes=changes)
 
 
-async def disable(database: Database, *, ground: Ground, issuer: str, name: str, now: int) -> None:
+async def disable(
+    database: Database, *, ground: Ground, issuer: str, name: str, now: int, changes: Changes = BY_PROCESS
+) -> None:
     """Lock a user out: no login, no refresh, and live access tokens end at the next poll.
 
     Raises:
@@ -102,9 +117,10 @@ async def disable(database: Database, *, ground: Ground, issuer: str, name: str,
         await users.set_disabled(conn, row.subject, now)
         await end_grants(conn, issuer, ground.issuer_url(issuer), now, subject=row.subject)
         await end_tokens(conn, "subject", ground.issuer_url(issuer), row.subject, now)
+        await _record(conn, "DisableUser", row, changed(row, disabled_at=now), changes)
 
 
-async def enable(database: Database, *, issuer: str, name: str) -> None:
+async def enable(database: Database, *, issuer: str, name: str, changes: Changes = BY_PROCESS) -> None:
     """Let a disabled user log in again; what was ended stays ended.
 
     Raises:
@@ -113,9 +129,12 @@ async def enable(database: Database, *, issuer: str, name: str) -> None:
     async with database.write() as conn:
         row = await _found(conn, issuer, name)
         await users.set_disabled(conn, row.subject, None)
+        await _record(conn, "EnableUser", row, changed(row, disabled_at=None), changes)
 
 
-async def delete(database: Database, *, ground: Ground, issuer: str, name: str, now: int) -> None:
+async def delete(
+    database: Database, *, ground: Ground, issuer: str, name: str, now: int, changes: Changes = BY_PROCESS
+) -> None:
     """Delete a user with all that they allowed.
 
     Raises:
@@ -124,24 +143,44 @@ async def delete(database: Database, *, ground: Ground, issuer: str, name: str, 
     """
     async with database.write() as conn:
         row = await _unmanaged(conn, issuer, name)
-        await remove(conn, row, ground=ground, now=now)
+        await remove(conn, row, ground=ground, now=now, changes=changes)
 
 
 # Steps that applying a file shares; they run in the caller's transaction.
 
 
-async def remove(conn: AsyncConnection, row: UserRow, *, ground: Ground, now: int) -> None:
+async def create(conn: AsyncConnection, row: UserRow, changes: Changes) -> None:
+    """Add a user as a whole.
+
+    Raises:
+        Conflict: the name is taken.
+    """
+    await users.add(conn, row)
+    await _record(conn, "CreateUser", None, row, changes)
+
+
+async def set_profile(conn: AsyncConnection, row: UserRow, *, display_name: str, email: str, changes: Changes) -> None:
+    """Change what is told of a user."""
+    await users.set_profile(conn, row.subject, display_name=display_name, email=email)
+    await _record(conn, "UpdateUser", row, changed(row, display_name=display_name, email=email), changes)
+
+
+async def remove(conn: AsyncConnection, row: UserRow, *, ground: Ground, now: int, changes: Changes) -> None:
     """Delete a user; grants are revoked and live tokens end."""
     await end_grants(conn, row.issuer, ground.issuer_url(row.issuer), now, subject=row.subject)
     await users.delete(conn, row.subject)
     await end_tokens(conn, "subject", ground.issuer_url(row.issuer), row.subject, now)
+    await _record(conn, "DeleteUser", row, None, changes)
 
 
-async def change_password(conn: AsyncConnection, row: UserRow, new_hash: str, *, ground: Ground, now: int) -> None:
+async def change_password(
+    conn: AsyncConnection, row: UserRow, new_hash: str, *, ground: Ground, now: int, changes: Changes
+) -> None:
     """Store a new hash and end what the old password had opened."""
     await users.set_password(conn, row.subject, new_hash, now)
     await end_grants(conn, row.issuer, ground.issuer_url(row.issuer), now, subject=row.subject)
     await end_tokens(conn, "subject", ground.issuer_url(row.issuer), row.subject, now)
+    await _record(conn, "ChangePassword", row, changed(row, password_changed_at=now), changes)
 
 
 async def hashed(password: Secret) -> str:
@@ -178,6 +217,20 @@ def summary(row: UserRow) -> UserSummary:
         managed_by=row.managed_by,
         created_at=row.created_at,
     )
+
+
+async def _record(
+    conn: AsyncConnection, action: str, before: UserRow | None, after: UserRow | None, changes: Changes
+) -> None:
+    row = after or before
+    assert row is not None
+    arn = own_arn("issuer", row.issuer, "user", row.name)
+    await changes.record(conn, action, arn, _shown(before), _shown(after))
+
+
+def _shown(row: UserRow | None) -> dict[str, Any] | None:
+    """Return what the audit trail shows of a user: of the password, when it was set."""
+    return None if row is None else asdict(summary(row)) | {"password_changed_at": row.password_changed_at}
 
 
 async def _found(conn: AsyncConnection, issuer: str, name: str) -> UserRow:
