@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from portico.cli.main import root, run
 from portico.control import declared_access_keys, declared_issuers, not_built
 from portico.control.api import rendering
+from portico.control.declared import DECLARED
 from portico.control.relaxations import RELAXATIONS
 from portico.model import errors
 from portico.model.access_key import ROLES
@@ -131,13 +132,17 @@ def test_the_json_members_that_are_promised_are_those_of_the_values():
     text = page("cli.md")
     from portico.audit.record import CallRecord
     from portico.audit.verify import AuditFault, WriterReport
+    from portico.cli.aws.sending import Sent
     from portico.control.access_keys import AccessKeySummary
     from portico.control.clients import ClientSummary
+    from portico.control.differences import Difference, MemberDifference
+    from portico.control.exporting import LeftOut
     from portico.control.grants import GrantSummary
     from portico.control.signing_keys import KeySummary
     from portico.control.users import UserSummary
 
-    for kind in (UserSummary, ClientSummary, GrantSummary, AccessKeySummary, KeySummary, WriterReport, AuditFault):
+    kinds = (UserSummary, ClientSummary, GrantSummary, AccessKeySummary, KeySummary, WriterReport, AuditFault)
+    for kind in (*kinds, Difference, MemberDifference, Sent, LeftOut):
         assert [name for name in kind.__dataclass_fields__ if f"`{name}`" not in text and f"{name}[]" not in text] == []
     assert [name for name in CallRecord.__struct_fields__ if f"`{name}`" not in text] == []
 
@@ -165,6 +170,11 @@ def test_every_member_of_access_keys_and_every_role_has_its_row():
     text = page("configuration.md")
     for named in (*declared_access_keys.KNOWN, "gateways", *ROLES):
         assert re.search(rf"^\| (`\w+`, )*`{named}`", text, flags=re.MULTILINE), named
+
+
+def test_every_list_of_a_file_has_its_part():
+    text = page("configuration.md")
+    assert [name for name in DECLARED if not re.search(rf"^## .*`{name}\[\]`", text, flags=re.MULTILINE)] == []
 
 
 def test_every_member_of_users_and_clients_is_named():
@@ -213,7 +223,7 @@ def test_the_example_file_shows_every_setting_there_is():
     for kind in (GatewayExtension, TargetExtension, IssuerSettings):
         wanted |= {field.encode_name for field in msgspec.structs.fields(kind)}
     wanted |= {"users", "clients", "gateways", "targets", "issuers", "supportedVersions", "customClaims"}
-    wanted |= {"accessKeys", "gateways", *declared_access_keys.KNOWN}
+    wanted |= {*DECLARED, *declared_access_keys.KNOWN}
     assert wanted - shown == set()
 
 
@@ -223,6 +233,7 @@ def check(directory, text, **variables):
     (directory / "secrets" / "ada").write_text("correct horse battery\n")
     (directory / "secrets" / "nightly-agent").write_text(MACHINE_SECRET)
     (directory / "secrets" / "ci").write_text(MACHINE_SECRET)
+    (directory / "secrets" / "crm").write_text(MACHINE_SECRET)
     (directory / "ca.pem").write_text("")
     file = directory / "portico.yaml"
     moved = text.replace("/var/lib/portico", str(directory))
@@ -233,7 +244,9 @@ def check(directory, text, **variables):
 
 
 def test_the_example_file_is_in_order(tmp_path):
-    assert check(tmp_path, EXAMPLE.read_text(), NIGHTLY_AGENT_SECRET=MACHINE_SECRET) == (0, "")
+    assert check(
+        tmp_path, EXAMPLE.read_text(), NIGHTLY_AGENT_SECRET=MACHINE_SECRET, WEATHER_API_KEY=MACHINE_SECRET
+    ) == (0, "")
 
 
 def test_the_example_to_start_from_is_in_order(tmp_path):

@@ -106,7 +106,7 @@ def _with_secret(
     """Put the secret where AWS has it; exactly one of the ways to give it must be taken."""
     given = [name for name in (PLAIN, FILE) if name in entry] + [member] * (member in config)
     if len(given) != 1:
-        reader.fault(path, f"needs exactly one of {PLAIN}, {FILE}, {member}: the secret is not stored in any export")
+        reader.fault(path, f"needs exactly one of {PLAIN}, {FILE}, {member}")
         return dict(config)
     if given == [member]:
         return dict(config)
