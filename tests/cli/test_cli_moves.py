@@ -10,11 +10,19 @@ import time
 import urllib.request
 
 import pytest
+from botocore.exceptions import ClientError
 
 from cli.conftest import declare
 from cli.everything import EVERYTHING, SECRETS
+from portico.cli.aws.endpoint import AgentCore
 from portico.control.aws_documents import built_here, gateway_document, oauth_document
+from portico.control.importing import Bounds, Import
+from portico.control.quotas import DEFAULT_QUOTAS
+from portico.control.relaxations import Ground
+from portico.control.resources import Place
 from portico.identity.sealing import open_secrets
+from portico.model.errors import UpstreamError
+from portico.net.egress import Egress
 from portico.service.keyring_file import read_keyring
 from portico.service.settings import load_settings
 from portico.storage import credential_providers, gateways
@@ -381,3 +389,79 @@ def test_a_providers_answer_becomes_the_request_that_made_it(vendor, member, ans
 def test_a_vendor_that_is_not_known_here_has_no_document():
     output = {"name": "p", "credentialProviderVendor": "NewOauth2", "oauth2ProviderConfigOutput": {}}
     assert oauth_document(output, {}) is None
+
+
+# An endpoint that is not what it says
+
+
+class Endpoint:
+    """Answers like a client of boto3's, with what a test says; tags of nothing."""
+
+    def __init__(self, **answers):
+        self.answers = answers
+
+    def __getattr__(self, operation):
+        def call(**_request):
+            if operation == "list_tags_for_resource":
+                raise ClientError({"Error": {"Code": "ValidationException", "Message": "no"}}, operation)
+            answer = self.answers.get(operation, {"items": [], "credentialProviders": [], "workloadIdentities": []})
+            if isinstance(answer, list):
+                return answer.pop(0)
+            return answer
+
+        return call
+
+
+def imported(**answers):
+    bounds = Bounds(
+        ground=Ground(public_url="https://portico.example"),
+        egress=Egress(),
+        quotas=DEFAULT_QUOTAS,
+        place=Place(account="000000000000", region="us-east-1"),
+        new_extension={},
+    )
+    taken = Import(bounds=bounds, stored=())
+    taken.read(AgentCore(Endpoint(**answers)).read())
+    return taken
+
+
+def test_what_an_endpoint_says_is_held_against_the_model():
+    arn = "arn:aws:acps:us-east-1:123456789012:token-vault/default/apikeycredentialprovider/x"
+    evil = {"name": "../../x", "credentialProviderArn": arn}
+    taken = imported(
+        list_api_key_credential_providers={"credentialProviders": [evil]},
+        list_workload_identities={"workloadIdentities": [{"name": "a/b", "workloadIdentityArn": arn}]},
+        get_workload_identity={"name": "a/b", "workloadIdentityArn": arn},
+    )
+    assert [(entry.kind, entry.name) for entry in taken.left_out] == [
+        ("API key credential provider", "../../x"),
+        ("workload identity", "a/b"),
+    ]
+    assert taken.wanted == []
+
+
+def test_an_endpoint_that_is_no_agentcore_is_said_to_be_none():
+    with pytest.raises(UpstreamError, match="no AgentCore API"):
+        imported(list_gateways={"Items": []})
+
+
+def test_a_gateway_is_waited_for_until_it_is_ready_or_failed():
+    clock, slept = [0.0], []
+
+    def sleep(seconds):
+        slept.append(seconds)
+        clock[0] += seconds
+
+    def settle(*statuses):
+        answers = [{"name": "g", "gatewayId": "g-1", "status": status} for status in statuses]
+        endpoint = AgentCore(Endpoint(get_gateway=answers[1:]), clock=lambda: clock[0], sleep=sleep)
+        endpoint.settled_gateway(answers[0])
+
+    settle("READY")
+    assert slept == []
+    settle("CREATING", "CREATING", "READY")
+    assert len(slept) == 2
+    with pytest.raises(UpstreamError, match="FAILED"):
+        settle("UPDATING", "FAILED")
+    with pytest.raises(UpstreamError, match="not ready"):
+        settle(*["CREATING"] * 1000)

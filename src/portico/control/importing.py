@@ -25,8 +25,9 @@ from portico.control.exporting import LeftOut
 from portico.control.provider_documents import API_KEY, SECRET, oauth_provider_faults, server_of
 from portico.control.providers import ProviderRequest
 from portico.control.quotas import Quotas
-from portico.control.relaxations import Ground
+from portico.control.relaxations import RELAXED, Ground
 from portico.control.resources import Kind, Place, Resource
+from portico.control.shapes import check_shape
 from portico.control.workload_identities import identity_faults
 from portico.model.errors import Fault
 from portico.model.secret import Secret
@@ -75,7 +76,7 @@ class Import:
         for provider in state.providers:
             self._provider(provider)
         for identity in state.identities:
-            faults = identity_faults(identity.document)
+            faults = _shape_faults("CreateWorkloadIdentity", identity.document) or identity_faults(identity.document)
             name: str = identity.document["name"]
             if faults:
                 self._leave("workload identity", name, str(faults[0]))
@@ -101,8 +102,9 @@ class Import:
         kind = KINDS[provider.kind]
         extension = self._extension(kind, provider.name)
         stored = self._stored(kind, provider.name)
-        faults: list[Fault] = []
-        if provider.kind == "oauth2":
+        noun = "Oauth2" if provider.kind == "oauth2" else "ApiKey"
+        faults = _shape_faults(f"Create{noun}CredentialProvider", provider.document)
+        if not faults and provider.kind == "oauth2":
             private = extension.get(_ALLOW_PRIVATE) is True
             faults = oauth_provider_faults(provider.document, egress=self.bounds.egress, allow_private=private)
         if faults:
@@ -183,3 +185,8 @@ class Import:
 
     def _leave(self, kind: str, name: str, why: str, *, member: str = "") -> None:
         self.left_out.append(LeftOut(kind=kind, name=name, why=why, member=member))
+
+
+def _shape_faults(operation: str, document: Mapping[str, Any]) -> list[Fault]:
+    """Hold what the other side says against the model: nobody says that it does."""
+    return check_shape(f"{operation}Request", document, relaxed=RELAXED)

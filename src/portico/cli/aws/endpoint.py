@@ -6,6 +6,7 @@ from typing import Any, Final, cast
 
 from botocore.exceptions import BotoCoreError, ClientError  # pyright: ignore[reportMissingTypeStubs] - none
 
+from portico.cli.printing import printable
 from portico.control.arns import VAULT
 from portico.control.aws_documents import (
     AwsGateway,
@@ -27,6 +28,14 @@ POLL_SECONDS: Final = 2.0
 UNSETTLED: Final = frozenset({"CREATING", "UPDATING"})
 
 _Document = Mapping[str, Any]
+
+
+class Refused(UpstreamError):
+    """The endpoint refuses a request; ``aws_code`` is the exception that it names."""
+
+    def __init__(self, public: str, *, aws_code: str) -> None:
+        super().__init__(public)
+        self.aws_code = aws_code
 
 
 class AgentCore:
@@ -66,6 +75,12 @@ class AgentCore:
         Raises:
             UpstreamError: the endpoint refuses or cannot be reached.
         """
+        try:
+            return self._read()
+        except KeyError as error:
+            raise UpstreamError(f"The endpoint is no AgentCore API: its answer lacks {error}.") from error
+
+    def _read(self) -> AwsState:
         gateways = tuple(self._gateways())
         oauth, unreadable = self._oauth_providers()
         return AwsState(
@@ -85,11 +100,11 @@ class AgentCore:
             return cast("dict[str, Any]", getattr(self._client, operation)(**request))
         except ClientError as error:
             told = cast("dict[str, Any]", error.response).get("Error", {})
-            raise UpstreamError(
-                f"{operation} of {about} was refused: {told.get('Code', '')}: {told.get('Message', '')}"
-            ) from error
+            code, message = str(told.get("Code", "")), str(told.get("Message", ""))
+            public = printable(f"{operation} of {about} was refused: {code}: {message}")
+            raise Refused(public, aws_code=code) from error
         except BotoCoreError as error:
-            raise UpstreamError(f"{operation} of {about} failed: {error}") from error
+            raise UpstreamError(printable(f"{operation} of {about} failed: {error}")) from error
 
     def settled_gateway(self, output: _Document) -> None:
         """Wait until a gateway that was made or changed takes targets.
@@ -108,8 +123,16 @@ class AgentCore:
             raise UpstreamError(f"The {about} is {output['status']}: {'; '.join(output.get('statusReasons', []))}")
 
     def tags(self, arn: str) -> dict[str, str]:
-        """Return the tags of a resource."""
-        return self.call("list_tags_for_resource", arn, {"resourceArn": arn}).get("tags", {})
+        """Return the tags of a resource; none of one that the endpoint does not tag.
+
+        AWS's model has no ARN of an OAuth provider among those that have tags, though its answers do.
+        """
+        try:
+            return self.call("list_tags_for_resource", arn, {"resourceArn": arn}).get("tags", {})
+        except Refused as refused:
+            if refused.aws_code != "ValidationException":
+                raise
+            return {}
 
     def _gateways(self) -> Iterator[AwsGateway]:
         for item in self._pages("list_gateways", "items", {}):
