@@ -129,10 +129,6 @@ def test_what_is_not_built_is_refused_by_name_and_only_once(judge, members, path
         ({"http": {"agentcoreRuntime": {}}}, "http"),
         ({"inference": {}}, "inference"),
         (
-            {"mcp": {"mcpServer": {"endpoint": "https://a.example/mcp", "listingMode": "DYNAMIC"}}},
-            "mcp.mcpServer.listingMode",
-        ),
-        (
             {"mcp": {"mcpServer": {"endpoint": "https://a.example/mcp", "resourcePriority": 1}}},
             "mcp.mcpServer.resourcePriority",
         ),
@@ -152,8 +148,9 @@ def test_members_of_targets_without_effect_are_refused(judge_target, member):
     assert member in judge_target(target(**{member: {}}))
 
 
-def test_default_listing_is_accepted(judge_target):
-    server = {"endpoint": "https://a.example/mcp", "listingMode": "DEFAULT"}
+@pytest.mark.parametrize("mode", ["DEFAULT", "DYNAMIC"])
+def test_both_ways_of_listing_are_accepted(judge_target, mode):
+    server = {"endpoint": "https://a.example/mcp", "listingMode": mode}
     assert judge_target(target(targetConfiguration={"mcp": {"mcpServer": server}})) == {}
 
 

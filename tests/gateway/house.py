@@ -220,10 +220,17 @@ class House:
             }
         return {"name": gateway_id, "protocolType": "MCP"} | authorizer | document
 
-    async def add_target(self, url, name="one", gateway_id="shop", *, eras=None, **extension):
-        """Store a target and what discovery finds there (or ``eras``)."""
+    async def add_target(
+        self, url, name="one", gateway_id="shop", *, eras=None, live=False, metadata=None, credential=None, **extension
+    ):
+        """Store a target and what discovery finds there (or ``eras``), unless its lists are ``live``."""
         settings = {"allowPrivateAddresses": True, "callTimeout": 10.0} | extension
-        document = {"name": name, "targetConfiguration": {"mcp": {"mcpServer": {"endpoint": url}}}}
+        server = {"endpoint": url} | ({"listingMode": "DYNAMIC"} if live else {})
+        document = {"name": name, "targetConfiguration": {"mcp": {"mcpServer": server}}}
+        if metadata is not None:
+            document["metadataConfiguration"] = metadata
+        if credential is not None:
+            document["credentialProviderConfigurations"] = [credential]
         number = f"T{len(name):03}{abs(hash((gateway_id, name))) % 10**6:06}"
         target = parse_target(
             target_id=number,
@@ -234,7 +241,11 @@ class House:
             eras=None,
             revision=1,
         )
-        found = (await discover(target, relay=self.relay)).eras if eras is None else eras
+        if live:
+            eras = ()
+        elif eras is None:
+            found = await discover(target, await self.credentials.credential_for(target), relay=self.relay)
+            eras = found.eras
         now = int(time.time())
         row = TargetRow(
             id=number,
@@ -243,7 +254,7 @@ class House:
             document=document,
             extension=settings,
             status="READY",
-            eras=dump_eras(found),
+            eras=dump_eras(eras),
             created_at=now,
             updated_at=now,
         )

@@ -43,13 +43,7 @@ TARGET: Final[Mapping[str, str]] = {
 
 #: Values of members that are built for other values: path, value, sentence.
 GATEWAY_VALUES: Final[tuple[tuple[str, str, str], ...]] = ()
-TARGET_VALUES: Final[tuple[tuple[str, str, str], ...]] = (
-    (
-        "targetConfiguration.mcp.mcpServer.listingMode",
-        "DYNAMIC",
-        "DYNAMIC is not built yet; leave it out or write DEFAULT",
-    ),
-)
+TARGET_VALUES: Final[tuple[tuple[str, str, str], ...]] = ()
 
 
 def gateway_faults(document: Mapping[str, Any], path: str) -> list[Fault]:

@@ -17,6 +17,7 @@ from portico.model.target import EraTools, Tool
 from portico.targets.definitions import InvalidDefinition, read_definition
 
 SCHEMA: Final = "targetConfiguration.mcp.mcpServer.mcpToolSchema"
+_LISTING_MODE: Final = "targetConfiguration.mcp.mcpServer.listingMode"
 _INLINE: Final = f"{SCHEMA}.inlinePayload"
 
 _DECODER = msgspec.json.Decoder(list[msgspec.Raw])
@@ -36,6 +37,8 @@ def has_schema(document: Mapping[str, Any]) -> bool:
 
 def schema_faults(document: Mapping[str, Any], quotas: Quotas) -> list[Fault]:
     """Return everything for which the stated tools of a CreateGatewayTarget document are refused."""
+    if has_schema(document) and lookup(document, _LISTING_MODE) == "DYNAMIC":
+        return [Fault(path=SCHEMA, message="has no effect with listingMode DYNAMIC; leave one of the two out")]
     payload = lookup(document, _INLINE)
     if not isinstance(payload, str):
         return []

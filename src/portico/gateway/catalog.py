@@ -19,6 +19,7 @@ from portico.protocol import cursors, naming
 from portico.protocol.errors import INVALID_PARAMS, RpcRefused
 from portico.protocol.mirrored import Mirror
 from portico.protocol.server import CACHE_MS, SERVER_INFO_MEMBER, cache_hints
+from portico.targets.definitions import is_tool_name
 
 UNAVAILABLE_META: Final = "dev.portico/unavailableTargets"
 
@@ -45,6 +46,7 @@ class Part:
     missing: str = ""  #: why nothing at all is shown, a sentence
     ttl_ms: int = CACHE_MS  #: for how long a modern client may keep the list
     public: bool = True  #: the target shows everybody the same
+    live: Era | None = None  #: nobody knows the tools: the target is asked when a client asks, its calls in this era
 
 
 class Catalog:
@@ -71,8 +73,11 @@ class Catalog:
         """
         self.scope = scope
         self.parts = tuple(parts)
+        self.live = tuple(part for part in parts if part.live is not None)
         self._era: Era = era
         self._prefixed = prefixed
+        self._page_size = page_size
+        self._public = public
         self._by_target = {part.target if prefixed else "": part for part in parts}
         self._prefixes = [naming.join(part.target, "") if prefixed else "" for part in parts]
         self._ends = list(accumulate(len(part.names) for part in parts))
@@ -96,8 +101,37 @@ class Catalog:
         part = self._by_target.get(target)
         entry = None if part is None else part.tools.get(tool)
         if entry is None:
+            if part is not None and part.live is not None and is_tool_name(tool):
+                return ToolEntry(target=part.target, tool=tool, era=part.live, fragment=b"")
             raise RpcRefused(INVALID_PARAMS, _unknown(name, part))
         return entry
+
+    def unread(self, cursor: str | None) -> tuple[Part, ...]:
+        """Return the parts that have to be asked for before a page can be made; :meth:`with_parts` takes them.
+
+        Raises:
+            RpcRefused: -32602; the cursor is not one of this list.
+        """
+        if cursor is None or not self.live:
+            return self.live
+        after = cursors.decode(self.scope, cursor)
+        return tuple(part for part in self.live if not self._is_behind(part, after))
+
+    def with_parts(self, read: Mapping[str, Part]) -> "Catalog":
+        """Return the catalog with other parts in the place of some, by target."""
+        return Catalog(
+            scope=self.scope,
+            era=self._era,
+            parts=[read.get(part.target, part) for part in self.parts],
+            prefixed=self._prefixed,
+            page_size=self._page_size,
+            public=self._public,
+        )
+
+    def _is_behind(self, part: Part, after: str) -> bool:
+        """Tell whether all that a part may hold stands before ``after``."""
+        prefix = naming.join(part.target, "")
+        return self._prefixed and prefix < after and not after.startswith(prefix)
 
     def page(self, cursor: str | None) -> bytes:
         """Return the result of ``tools/list`` as raw JSON.

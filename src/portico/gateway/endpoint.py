@@ -21,6 +21,7 @@ from portico.crypto.keyring import Keyring
 from portico.gateway import rendering
 from portico.gateway.calls import ToolCalls, read_params
 from portico.gateway.cancellation import Cancellations
+from portico.gateway.live_lists import TOOLS_LIST, LiveLists
 from portico.gateway.methods import Methods
 from portico.gateway.outbound import Outbound
 from portico.gateway.recording import TOOLS_CALL, CallFacts, Recorder
@@ -37,6 +38,7 @@ from portico.protocol.era import Spoken
 from portico.protocol.errors import INVALID_REQUEST, RpcRefused
 from portico.protocol.headers import McpHeaders
 from portico.protocol.jsonrpc import Message
+from portico.targets.listing import MAX_TOOLS
 from portico.targets.sessions import UpstreamSessions
 from portico.web.asgi import ClientDisconnected, Header, Receive, Scope, Send
 from portico.web.cors import cors_headers, is_preflight, preflight_headers
@@ -81,9 +83,13 @@ class McpEndpoint:
         replica: str,
         cancellations: Cancellations | None = None,
         session_ends: SessionEnds | None = None,
+        max_tools: int = MAX_TOOLS,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Take what serves; without ``cancellations`` and ``session_ends`` other replicas hear nothing."""
+        """Take what serves; without ``cancellations`` and ``session_ends`` other replicas hear nothing.
+
+        ``max_tools`` is how many tools of a target are listed live at most.
+        """
         self._session_ends = session_ends
         self._snapshots = snapshots
         self._authorizer = authorizer
@@ -93,6 +99,7 @@ class McpEndpoint:
         outbound = Outbound(credentials)
         self._calls = ToolCalls(self._recorder, cancellations or Cancellations(), outbound)
         self._methods = Methods(self._sessions)
+        self._live_lists = LiveLists(outbound, max_tools=max_tools)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request over ASGI."""
@@ -108,7 +115,9 @@ class McpEndpoint:
         live, endpoint = found
         origins = live.snapshot.origins
         if exchange.method == "OPTIONS" and is_preflight(exchange.method, exchange.headers):
-            permission = preflight_headers(origins, exchange.headers, methods=ALLOWED_METHODS)
+            permission = preflight_headers(
+                origins, exchange.headers, methods=ALLOWED_METHODS, also=endpoint.passed_headers
+            )
             await exchange.respond(204, permission, b"")
             return
         read = headers.collect(exchange.headers)
@@ -197,7 +206,10 @@ class McpEndpoint:
                 return
             if message.method == CANCELLED and message.id is None and not request.modern:
                 await self._calls.cancel(request)
-            reply = self._methods.answer(request)
+            if message.method == TOOLS_LIST and request.catalog.live and message.id is not None:
+                reply = await self._live_lists.answer(request)
+            else:
+                reply = self._methods.answer(request)
         except PorticoError as error:
             reply = rendering.failed(error, request)
         await visit.reply(reply)

@@ -61,7 +61,7 @@ class Methods:
         params = request.message.params
         version = versions.negotiate(_text(request.message, "protocolVersion"), gateway.supported_versions)
         capabilities = _capabilities(params.get("capabilities"))
-        reply = _result(request, request.live.snapshot.initialize[version])
+        reply = with_result(request, request.live.snapshot.initialize[version])
         if not gateway.session_timeout:
             return reply
         session = self._sessions.mint(
@@ -75,19 +75,28 @@ class Methods:
 
 
 def _ping(request: Request) -> Reply:
-    return _result(request, EMPTY_RESULT)
+    return with_result(request, EMPTY_RESULT)
 
 
 def _discover(request: Request) -> Reply:
-    return _result(request, request.live.snapshot.discover)
+    return with_result(request, request.live.snapshot.discover)
 
 
 def _list_tools(request: Request) -> Reply:
-    cursor = _text(request.message, "cursor") if "cursor" in request.message.params else None
-    return _result(request, request.catalog.page(cursor))
+    return with_result(request, request.catalog.page(cursor_of(request.message)))
 
 
-def _result(request: Request, result: bytes) -> Reply:
+def cursor_of(message: Message) -> str | None:
+    """Return the cursor of a list request, None for the first page.
+
+    Raises:
+        RpcRefused: it is no string.
+    """
+    return _text(message, "cursor") if "cursor" in message.params else None
+
+
+def with_result(request: Request, result: bytes) -> Reply:
+    """Return the answer that holds ``result``, raw JSON."""
     assert request.message.raw_id is not None  # notifications are answered before
     return Reply(200, encode_result(request.message.raw_id, result))
 

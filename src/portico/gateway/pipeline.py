@@ -78,8 +78,8 @@ async def call_tool(
     with recorder.call(facts_of(request, params.name)) as record, ending:
         tool = request.catalog.find(params.name)
         record.resolved(tool)
-        repeated = _agree(request, tool, params)
         target = request.live.targets[tool.target]
+        repeated = _agree(request, tool, params, target)
         call = _upstream_call(request, tool, params, repeated)
         if target.takes_along:
             answer = await _invoke_with(outbound, request, target, call, notify)
@@ -120,13 +120,16 @@ def facts_of(request: Request, name: str) -> CallFacts:
     )
 
 
-def _agree(request: Request, tool: ToolEntry, params: CallParams) -> tuple[tuple[bytes, bytes], ...]:
+def _agree(
+    request: Request, tool: ToolEntry, params: CallParams, target: McpServerTarget
+) -> tuple[tuple[bytes, bytes], ...]:
     """Return the ``Mcp-Param-*`` headers of the call: the client's own, those that no tool asked for included."""
     if request.modern:
         if tool.mirrors:
             mirrored.check(tool.mirrors, request.headers.mirrored, params.arguments)
         return tuple(request.headers.mirrored)
-    return mirrored.headers_for(tool.mirrors, params.arguments) if tool.mirrors else ()
+    mirrors = tool.mirrors or (target.mirrors.get(tool.tool, ()) if target.mirrors else ())
+    return mirrored.headers_for(mirrors, params.arguments) if mirrors else ()
 
 
 def _upstream_call(

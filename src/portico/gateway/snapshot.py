@@ -10,7 +10,7 @@ served.
 """
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
@@ -40,6 +40,7 @@ class Endpoint:
     metadata_url: str  #: where its RFC 9728 document stands
     audience: frozenset[str]  #: a token of one of our issuers must be for one of these
     catalogs: Mapping[str, Catalog]  #: by the revision that the client speaks
+    passed_headers: frozenset[bytes]  #: that a target here may be handed; names in lower case
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -150,7 +151,9 @@ class _Compiler:
         return CompiledTarget(
             target=target,
             parts=parts,
-            endpoint=self._endpoint(target.name, {version: [part] for version, part in parts.items()}),
+            endpoint=self._endpoint(
+                target.name, {version: [part] for version, part in parts.items()}, target.propagation.request_headers
+            ),
             left_out=tuple(left_out),
         )
 
@@ -158,9 +161,10 @@ class _Compiler:
         """Return the endpoint of all targets."""
         listed = list(compiled)
         shown = {version: [entry.parts[version] for entry in listed] for version in self._gateway.supported_versions}
-        return self._endpoint(ALL_TARGETS, shown)
+        passed = frozenset[bytes]().union(*(entry.endpoint.passed_headers for entry in listed))
+        return self._endpoint(ALL_TARGETS, shown, passed)
 
-    def _endpoint(self, name: str, parts: Mapping[str, Sequence[Part]]) -> Endpoint:
+    def _endpoint(self, name: str, parts: Mapping[str, Sequence[Part]], passed: frozenset[bytes]) -> Endpoint:
         resource = target_resource(self._public_url, self._gateway.id, name) if name else self._own
         return Endpoint(
             target=name,
@@ -168,6 +172,7 @@ class _Compiler:
             metadata_url=metadata_url(resource),
             audience=frozenset({self._own, resource}),
             catalogs=self._catalogs(name, parts),
+            passed_headers=passed,
         )
 
     def _catalogs(self, name: str, parts: Mapping[str, Sequence[Part]]) -> dict[str, Catalog]:
@@ -200,7 +205,12 @@ def _shared(parts: Mapping[str, Part], part: Part) -> Part:
 
 
 def _shows(part: Part) -> tuple[object, ...]:
-    return (part.era, part.missing, part.names, part.tools)
+    return (part.era, part.missing, part.names, part.tools, part.live)
+
+
+def live_part(target: Target, offered: EraTools, version: str, *, public: bool) -> Generator[None, None, Part]:
+    """Make the part of a target that was asked for its tools just now, in steps as :func:`compile_snapshot`."""
+    return _PartMaker(target, version, {}).part_of(replace(offered, public=public), Work())
 
 
 class _PartMaker:
@@ -215,11 +225,18 @@ class _PartMaker:
     def steps(self, work: Work) -> Generator[None, None, Part]:
         """Make it, in steps."""
         era = era_of(self._version)
+        if self._target.live_lists:
+            spoken: Era = era if self._target.era == "auto" else self._target.era
+            return Part(target=self._target.name, era=era, tools={}, names=(), live=spoken)
         offered = self._target.offered_to(era)
         if offered is None:
             missing = _why_unavailable(self._target)
             self.left_out.append(missing)
             return Part(target=self._target.name, era=era, tools={}, names=(), missing=missing)
+        return (yield from self.part_of(offered, work))
+
+    def part_of(self, offered: EraTools, work: Work) -> Generator[None, None, Part]:
+        """Make the part of what the target offers, in steps."""
         tools: dict[str, ToolEntry] = {}
         for number, tool in enumerate(offered.tools, start=1):
             try:
@@ -231,7 +248,7 @@ class _PartMaker:
                 yield
         return Part(
             target=self._target.name,
-            era=era,
+            era=era_of(self._version),
             tools=tools,
             names=tuple(sorted(tools)),
             ttl_ms=_shortest(offered),

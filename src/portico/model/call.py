@@ -1,6 +1,6 @@
 """One tool call on its way to a target, and what comes back."""
 
-from typing import Literal
+from typing import Literal, Self
 
 import msgspec
 
@@ -28,6 +28,21 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
     #: what is added to its requests: the target's credential, and what of the client's request may be passed on
     attached: Credential | None = None
     apart: str = ""  #: a digest of what is passed on, where the call must not share an upstream session with others
+
+
+class ListCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A list as it is asked of a target whose lists are live; members as those of :class:`ToolCall`."""
+
+    era: Era
+    version: str
+    principal: Principal
+    session: str = ""
+    attached: Credential | None = None
+    apart: str = ""
+
+    def bearing(self, attached: Credential | None) -> Self:
+        """Return the same with something else added to its requests."""
+        return msgspec.structs.replace(self, attached=attached)
 
 
 class RpcError(msgspec.Struct, frozen=True, kw_only=True):

@@ -155,6 +155,7 @@ async def open_service(settings: Settings, seat: Seat) -> AsyncGenerator[Service
             replica=replica,
             cancellations=others.cancellations,
             session_ends=others.session_ends,
+            max_tools=process.quotas.tools_per_target,
         )
         refresher = Refresher(
             database,

@@ -56,6 +56,11 @@ class Credentialed:
         )
 
 
+def sender_with(sender: Sender, attached: Credential | None) -> Sender:
+    """Return what sends requests with what is to be added to them."""
+    return sender if attached is None else Credentialed(sender, attached)
+
+
 def refusal_of(credential: Credential | None) -> str:
     """Say what to look at when a target answers 401 or 403 to what it was sent."""
     if credential is None:

@@ -34,6 +34,11 @@ class InvalidDefinition(ValueError):
     """A definition that is not published; its text says why."""
 
 
+def is_tool_name(name: str) -> bool:
+    """Tell whether a tool of this name could be published."""
+    return _NAME.fullmatch(name) is not None
+
+
 def read_definition(raw: bytes, era: Era) -> Tool:
     """Judge one definition and encode it anew, without white space, duplicate members and empty options.
 

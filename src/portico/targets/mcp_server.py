@@ -2,18 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 
 from msgspec import UNSET
 
-from portico.model.call import Answer, Notification, ToolCall
+from portico.model.call import Answer, ListCall, Notification, ToolCall
 from portico.model.credential import Credential
 from portico.model.errors import LimitExceeded, UpstreamError, UpstreamInvalid, UpstreamStatus, UpstreamTimeout
 from portico.model.gateway import LEGACY_VERSIONS, Era
-from portico.model.target import Target
+from portico.model.target import EraTools, Target
 from portico.net.relay import PreparedHead, Relay, Response, Timeouts
 from portico.protocol.client import (
     MODERN_VERSION,
@@ -26,14 +26,17 @@ from portico.protocol.client import (
 from portico.protocol.client_answers import Message, notification_of, refusal_of, status_error, tool_answer
 from portico.protocol.client_handshakes import error_code_of
 from portico.protocol.logs import reaches
-from portico.targets.credentialed import Credentialed, Sender, path_with
+from portico.protocol.mirrored import Mirror
+from portico.targets.credentialed import Sender, path_with, sender_with
 from portico.targets.eras import Doubted, EraKnowledge
 from portico.targets.exchange import Listener, answer_of, route_to
 from portico.targets.handing_back import with_headers
 from portico.targets.handshake import ASIDE_SECONDS, close_session, open_session, post_aside
+from portico.targets.live import LiveTools
 from portico.targets.sessions import Entry, Place, SessionKey, UpstreamSessions
 from portico.targets.verdicts import OTHER, denies, doubts
 
+MAX_MIRRORED_TOOLS = 1000  #: with live lists, of which it is known that arguments must be repeated in headers
 MAX_QUESTIONS = 100  #: requests that a legacy server may send us in one call; each costs a POST
 
 #: Hands a notification to the caller. What it raises ends the call.
@@ -77,7 +80,20 @@ class McpServerTarget:
         self._modern = _prepared(target, modern=True)
         self._legacy = _prepared(target, modern=False)
         self._heads: dict[str, PreparedHead] = {}  # of modern calls, by tool
+        if target.live_lists:  # nobody reads it, so that nobody need be told
+            stale = None
         self._eras = EraKnowledge(clock=clock, stale=lambda: None if stale is None else stale(target.id))
+        self._live = LiveTools(
+            target,
+            route=self._route,
+            place=self._place,
+            relay=relay,
+            sessions=sessions,
+            eras=self._eras,
+            numbers=self._numbers,
+        )
+        #: of tools with live lists, as they were last listed: arguments that must be repeated in headers
+        self.mirrors: dict[str, tuple[Mirror, ...]] = {}
         sessions.hold(self._place)
 
     @property
@@ -107,9 +123,7 @@ class McpServerTarget:
             UpstreamError: the target did not answer, or not as its protocol says.
         """
         if self._in_flight >= self.target.max_concurrency:
-            raise LimitExceeded(
-                f"Target {self.target.name} has {self._in_flight} calls in flight, as many as it may; try again later."
-            )
+            raise self._too_many()
         self._in_flight += 1
         try:
             era = self._eras.era_for(call.era)
@@ -119,11 +133,43 @@ class McpServerTarget:
                     return await self._invoke_modern(call, notify, deadline)
                 return await self._invoke_legacy(call, notify, deadline)
             except Doubted as doubt:
-                if self.target.era != "auto" or not await self._has_turned_from(era, doubt, self._sender(call)):
+                if self.target.era != "auto" or not await self._has_turned_from(
+                    era, doubt, sender_with(self._relay, call.attached)
+                ):
                     return doubt.settle()
                 return await self._invoke_in_other(era, call, notify, deadline, doubt)
         finally:
             self._in_flight -= 1
+
+    async def list_tools(self, call: ListCall, *, max_tools: int) -> EraTools:
+        """Return the tools that the target shows to this caller now.
+
+        Raises:
+            LimitExceeded: the target has as many calls in flight as it may.
+            UpstreamError: it did not answer in time, or not as its protocol says.
+        """
+        if self._in_flight >= self.target.max_concurrency:
+            raise self._too_many()
+        self._in_flight += 1
+        try:
+            return await self._live.read(call, max_tools=max_tools)
+        finally:
+            self._in_flight -= 1
+
+    def note_mirrors(self, listed: Mapping[str, tuple[Mirror, ...]]) -> None:
+        """Take note of which arguments of tools must be repeated in headers. Each caller may be shown other tools."""
+        if len(self.mirrors) > MAX_MIRRORED_TOOLS:
+            self.mirrors.clear()
+        for tool, mirrors in listed.items():
+            if mirrors:
+                self.mirrors[tool] = mirrors
+            else:
+                self.mirrors.pop(tool, None)
+
+    def _too_many(self) -> LimitExceeded:
+        return LimitExceeded(
+            f"Target {self.target.name} has {self._in_flight} calls in flight, as many as it may; try again later."
+        )
 
     async def _invoke_in(self, era: Era, call: ToolCall, notify: Notify | None, deadline: float) -> Answer:
         if era == "modern":
@@ -140,9 +186,6 @@ class McpServerTarget:
             return doubt.settle()
         self._eras.turn_from(era)
         return answer
-
-    def _sender(self, call: ToolCall) -> Sender:
-        return self._relay if call.attached is None else Credentialed(self._relay, call.attached)
 
     async def _has_turned_from(self, era: Era, doubt: Doubted, sender: Sender) -> bool:
         """Look into a doubt: initialize tells a legacy server from others, and changes nothing."""
@@ -206,7 +249,7 @@ class McpServerTarget:
         answer = None
         for _ in range(2):
             try:
-                entry = await self._sessions.acquire(key, self._route, self._sender(call))
+                entry = await self._sessions.acquire(key, self._route, sender_with(self._relay, call.attached))
             except UpstreamError as error:
                 if denies("legacy", error):
                     raise Doubted(error, denied=True) from error
@@ -247,7 +290,7 @@ class McpServerTarget:
         route, session = self._route, entry.session
         timeouts = self._left(deadline)
         body = _body(self._legacy.get(call.tool) or prepare_legacy_call(call.tool), number, call)
-        sender = self._sender(call)
+        sender = sender_with(self._relay, call.attached)
         response = await sender.send(route.peer, b"POST", route.path, session.headers, body, timeouts=timeouts)
         if response.status == _NOT_FOUND:
             await response.aclose()

@@ -7,6 +7,7 @@ wildcard is safe where an answer is public anyway. Login and consent pages have 
 
 import re
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
@@ -19,7 +20,7 @@ ALLOWED_HEADERS: Final = (
 )
 EXPOSED_HEADERS: Final = b"WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version"
 PREFLIGHT_SECONDS: Final = b"600"  #: seconds a browser may remember a preflight
-MAX_MIRRORED_HEADERS: Final = 64  #: names of ``Mcp-Param-*`` headers that one preflight may ask for
+MAX_FURTHER_HEADERS: Final = 64  #: names of headers, ``Mcp-Param-*`` among them, that one preflight may ask for
 
 _MIRRORED = re.compile(rb"mcp-param-[a-z0-9!#$%&'*+.^_`|~-]{1,128}\Z")
 _LOOPBACK = re.compile(rb"https?://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?\Z")
@@ -68,8 +69,13 @@ def is_preflight(method: str, headers: Sequence[Header]) -> bool:
     )
 
 
-def preflight_headers(policy: OriginPolicy, headers: Sequence[Header], *, methods: bytes) -> list[Header]:
-    """Return the headers of the 204 that answers a preflight; without permission when the origin is refused."""
+def preflight_headers(
+    policy: OriginPolicy, headers: Sequence[Header], *, methods: bytes, also: AbstractSet[bytes] = frozenset()
+) -> list[Header]:
+    """Return the headers of the 204 that answers a preflight; without permission when the origin is refused.
+
+    ``also`` are names of further headers, in lower case, that may be sent.
+    """
     permission = cors_headers(policy, _value(headers, b"origin"))
     if not permission:
         return [(b"vary", b"Origin")]
@@ -77,7 +83,7 @@ def preflight_headers(policy: OriginPolicy, headers: Sequence[Header], *, method
     return [
         *permission,
         (b"access-control-allow-methods", methods),
-        (b"access-control-allow-headers", b", ".join((ALLOWED_HEADERS, *_mirrored(asked)))),
+        (b"access-control-allow-headers", b", ".join((ALLOWED_HEADERS, *_further(asked, also)))),
         (b"access-control-max-age", PREFLIGHT_SECONDS),
     ]
 
@@ -123,6 +129,6 @@ def _value(headers: Sequence[Header], name: bytes) -> bytes | None:
     return next((value for key, value in headers if key == name), None)
 
 
-def _mirrored(asked: bytes) -> list[bytes]:
-    names = [name.strip().lower() for name in asked.split(b",", MAX_MIRRORED_HEADERS)[:MAX_MIRRORED_HEADERS]]
-    return [name for name in names if _MIRRORED.match(name)]
+def _further(asked: bytes, also: AbstractSet[bytes]) -> list[bytes]:
+    names = [name.strip().lower() for name in asked.split(b",", MAX_FURTHER_HEADERS)[:MAX_FURTHER_HEADERS]]
+    return [name for name in names if name in also or _MIRRORED.match(name)]
