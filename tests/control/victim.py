@@ -102,6 +102,9 @@ class Actor:
         self.version += 1
         return f"v{self.api.name}-{self.version}"
 
+    def endpoint(self, version):
+        return f"https://{version}.example/mcp"
+
     def free(self, taken, prefix):
         return next(name for number in range(10) if (name := f"{prefix}{number}") not in taken)
 
@@ -132,7 +135,8 @@ class Actor:
         taken = {name for gateway, name in self.targets if gateway == of}
         if len(taken) < MOST_TARGETS:
             name, version = self.free(taken, "t"), self.next_version()
-            document = {"name": name, "description": version, "targetConfiguration": server()}
+            configuration = server(endpoint=self.endpoint(version))
+            document = {"name": name, "description": version, "targetConfiguration": configuration}
             answer = await self.change(
                 f"target {of}/{name}", version, "CreateGatewayTarget", gatewayIdentifier=gateway_id, **document
             )
@@ -149,7 +153,7 @@ class Actor:
             gatewayIdentifier=self.gateways[of],
             targetId=target_id,
             description=version,
-            targetConfiguration=server(endpoint=f"https://{version}.example/mcp"),
+            targetConfiguration=server(endpoint=self.endpoint(version)),
         )
 
     async def synchronize(self):
