@@ -2,7 +2,7 @@
 
 Two workers over one PostgreSQL (or SQLite), all era cells as JSON and as streams, progress, cancellation, sessions,
 refusals, a target that misbehaves at random, and every second a login through the issuer's own pages. docs/soak.md
-says how to read the outcome.
+says how to read the outcome. Before the load processes are killed in the middle of changes, 200 times on each database.
 
     .venv/bin/python bench/soak.py                    half an hour; writes docs/soak.md, .svg and .jsonl
     .venv/bin/python bench/soak.py --minutes 1        does it work? writes into .artifacts/soak
@@ -28,6 +28,7 @@ import psutil
 import soak_report
 from house import GatewayPlan, House, start_house
 from processes import ROOT, Cores, NotStarted
+from soak_kills import Kills, run_kills
 from soak_load import CALL_SECONDS, Caller, Tally
 from soak_people import People
 from soak_samples import ProcessSample, Sample, Watcher
@@ -42,6 +43,7 @@ WORKERS = 2
 DOCUMENT = ROOT / "docs" / "soak.md"
 SCRATCH = ROOT / ".artifacts" / "soak"
 WRITTEN_FROM = 30.0  #: minutes; a shorter run is written beside
+KILLS = 200  #: on each database, in a run of that length; fewer in a shorter one
 REST_SECONDS = 60.0  #: that the processes get to come to rest, before and after
 PATIENCE = {"callTimeout": 5.0, "idleTimeout": 3.0}  #: seconds that a target gets
 DATABASE_OF = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
@@ -211,9 +213,12 @@ def _targets(stack: contextlib.ExitStack, seed: int) -> dict[str, str]:
 def main() -> None:
     options = _options()
     password = secrets.token_urlsafe(16)
+    kills = run_kills(options.kills) if options.kills else None
+    if kills is not None and kills.output:
+        sys.exit(f"{kills.output}\nnot passed: {kills.line()}")
     try:
         with prepared(options, password) as house:
-            soak = asyncio.run(run(house, options, password, _heading(options)))
+            soak = asyncio.run(run(house, options, password, _heading(options, kills)))
     except NotStarted as error:
         sys.exit(str(error))
     place = DOCUMENT.parent if options.minutes >= WRITTEN_FROM else SCRATCH
@@ -226,7 +231,7 @@ def main() -> None:
         sys.exit("not passed: " + "; ".join(found))
 
 
-def _heading(options: argparse.Namespace) -> list[str]:
+def _heading(options: argparse.Namespace, kills: Kills | None) -> list[str]:
     done = subprocess.run(
         ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     )
@@ -237,6 +242,7 @@ def _heading(options: argparse.Namespace) -> list[str]:
         f"`{command}`, {day}: {load}, {options.workers} workers over {DATABASE_OF[options.database]}",
         f"Portico {version('portico')} at commit {done.stdout.strip()}",
         f"{psutil.cpu_count()} cores for Portico, database, targets and load together",
+        *([] if kills is None else [kills.line()]),
     ]
 
 
@@ -248,7 +254,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=WORKERS)
     parser.add_argument("--database", choices=tuple(DATABASE_OF), default="postgresql")
     parser.add_argument("--seed", type=int, default=1)
-    return parser.parse_args()
+    parser.add_argument("--kills", type=int, help=f"on each database (default {KILLS} in {WRITTEN_FROM:g} minutes)")
+    options = parser.parse_args()
+    if options.kills is None:
+        options.kills = min(int(KILLS * options.minutes / WRITTEN_FROM), KILLS)
+    return options
 
 
 if __name__ == "__main__":
