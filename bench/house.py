@@ -124,8 +124,9 @@ def start_house(
     database: str = "",
     settings: Mapping[str, Any] | None = None,
     issuer: Mapping[str, Any] | None = None,
+    warm: bool = True,
 ) -> House:
-    """Start Portico and wait until every target is ready.
+    """Start Portico and wait until every target is ready, and unless not ``warm`` until every gateway lists its tools.
 
     Raises:
         NotStarted: Portico refuses, or a target does not become ready; the text holds the log.
@@ -157,7 +158,8 @@ def start_house(
     wait_for_port(port, process, log)
     urls = _when_ready(database, public_url, process, log)
     house = House(place=place, port=port, database=database, process=process, secret=secret, urls=urls)
-    _warm(house, process, log)
+    if warm:
+        _warm(house, process, log)
     return house
 
 

@@ -76,13 +76,15 @@ def wait_for_port(port: int, process: psutil.Process, log: Path) -> None:
     wait_until(listens, process, log, f"listens on port {port}")
 
 
-def wait_until(condition: Callable[[], object], process: psutil.Process, log: Path, what: str) -> None:
+def wait_until(
+    condition: Callable[[], object], process: psutil.Process, log: Path, what: str, *, seconds: float = START_SECONDS
+) -> None:
     """Wait for a condition, as long as the process lives.
 
     Raises:
         NotStarted: it has ended, or time is up.
     """
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + seconds
     while not condition():
         dead = not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
         if dead or time.monotonic() > deadline:

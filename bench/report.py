@@ -140,15 +140,29 @@ def _one_line(note: str) -> str:
 
 
 def _environment(command: str, rounds: int, seconds: float) -> list[str]:
-    commit = _output("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD")
-    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    day = datetime.now(UTC).date().isoformat()
     return [
-        f"- `{command}`, {day}: {rounds} interleaved rounds of {seconds:g} s each; median (lowest-highest)",
-        f"- Portico {version('portico')} at commit {commit}, Python {platform.python_version()}, {packages}",
+        f"{begun(command)}: {rounds} interleaved rounds of {seconds:g} s each; median (lowest-highest)",
+        packages(),
         f"- {_output(nginx_binary() or 'nginx', '-v')}, {_output('wrk', '-v').split(' Copyright')[0]}",
-        f"- {_processor()}, Linux {platform.release().partition('-')[0]}",
+        machine(),
     ]
+
+
+def begun(command: str) -> str:
+    """Return the line that says what was run when."""
+    return f"- `{command}`, {datetime.now(UTC).date().isoformat()}"
+
+
+def packages() -> str:
+    """Return the line that says of what."""
+    commit = _output("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD")
+    listed = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    return f"- Portico {version('portico')} at commit {commit}, Python {platform.python_version()}, {listed}"
+
+
+def machine() -> str:
+    """Return the line that says on what."""
+    return f"- {_processor()}, Linux {platform.release().partition('-')[0]}"
 
 
 def _output(*command: str) -> str:

@@ -13,7 +13,7 @@ import argparse
 import contextlib
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -50,6 +50,9 @@ def _run_section(name: str, options: argparse.Namespace) -> bool:
     with contextlib.ExitStack() as stack:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="portico-bench-")))
         bench = Bench(stack=stack, place=place, quick=options.quick)
+        if section.measure is not None:
+            return _write_measured(name, section, section.measure, bench, options)
+        assert section.build is not None
         try:
             plans = section.build(bench)
         except NotStarted as error:
@@ -67,6 +70,23 @@ def _run_section(name: str, options: argparse.Namespace) -> bool:
     if not options.quick and good:
         _write(name, text, outcomes)
     return good and not any(note.startswith("not measured") for note in bench.notes)
+
+
+def _write_measured(
+    name: str, section: Section, measure: Callable[[Bench], str], bench: Bench, options: argparse.Namespace
+) -> bool:
+    """Write down a section that measures in a way of its own."""
+    try:
+        found = measure(bench)
+    except NotStarted as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return False
+    command = " ".join(["bench/run.py", *sys.argv[1:]])
+    text = "\n".join([report.begun(command), report.packages(), report.machine(), "", found])
+    print(f"\n## {section.title}\n\n{text}\n", flush=True)
+    if not options.quick:
+        report.write_into(DOCUMENT, name, text)
+    return True
 
 
 def _measure(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import control_plane
 import psutil
 from house import GatewayPlan, last_cursor, start_house
 from peers import Street, start_peers
@@ -35,7 +36,8 @@ class Section:
     """A part of the measurement."""
 
     title: str
-    build: Callable[[Bench], Sequence[Plan]]
+    build: Callable[[Bench], Sequence[Plan]] | None = None
+    measure: Callable[[Bench], str] | None = None  #: instead of rounds; returns what is to be written
     half_load_of: str = ""  #: after the closed loop an open one, at half of this subject's best modern figure
 
 
@@ -200,6 +202,11 @@ def peers(bench: Bench) -> list[Plan]:
     ]
 
 
+def control(bench: Bench) -> str:
+    """The control plane on a gateway with very many targets."""
+    return control_plane.measure(bench.stack, bench.place, bench.cores, quick=bench.quick)
+
+
 SECTIONS = {
     "core": Section(title="A call", build=core, half_load_of="portico"),
     "cells": Section(title="Era cells", build=cells),
@@ -207,5 +214,6 @@ SECTIONS = {
     "lists": Section(title="Lists", build=lists),
     "targets": Section(title="Targets", build=targets),
     "workers": Section(title="Workers", build=workers, half_load_of="portico"),
+    "control": Section(title="Control plane", measure=control),
     "peers": Section(title="Peers", build=peers),
 }
