@@ -1,14 +1,9 @@
 """Targets behind a real OpenID provider: an MCP server that checks audience and scope of the token, or an API key."""
 
 import asyncio
-from contextlib import asynccontextmanager
 from functools import partial
 
-import aiohttp
 import pytest
-from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
 
 from control.agentcore import LOCAL, Api
 from portico.control import targets
@@ -20,11 +15,10 @@ from portico.net.relay import Relay
 from portico.storage import targets as target_rows
 from portico.storage.engine import Database
 from portico.targets.discovery import discover
+from support.guarded_server import AUDIENCE, guarded
 from support.oidc_provider import machine, real_provider
-from targets.http_server import serve_http
-from targets.servers import ModernServer, closed_port, tool
+from targets.servers import closed_port
 
-AUDIENCE = "https://calc.example/mcp"
 SECRET = "a-client-secret-of-the-real-provider"
 SCOPES = {"scopes": ["calc.read", "calc.write"], "seconds": 600}
 CLIENTS = [
@@ -33,50 +27,6 @@ CLIENTS = [
     machine("narrow", SECRET, scope="calc.read"),
 ]
 BOUND = 20.0  #: seconds
-
-
-class Guarded:
-    """An MCP server that takes bearer tokens of one issuer, for its audience and with its scope, or one API key."""
-
-    def __init__(self, issuer=None, *, audience=AUDIENCE, key=None):
-        self.server = ModernServer(tools=[tool("add")])
-        self.issuer = issuer
-        self.audience = audience
-        self.key = key
-        self.refused = []
-
-    async def handle(self, exchange):
-        path, _, query = exchange.path.partition("?")
-        exchange.path = path
-        status = await self._judge(exchange.headers, query)
-        if status:
-            self.refused.append(status)
-            await exchange.reply(status, b"", www_authenticate="Bearer")
-            return
-        await self.server.handle(exchange)
-
-    async def _judge(self, headers, query):
-        if self.key is not None:
-            return 0 if self.key in (headers.get("x-api-key"), query) else 401
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        async with aiohttp.ClientSession() as session, session.get(f"{self.issuer}/jwks") as answer:
-            keys = KeySet.import_key_set(await answer.json())
-        try:
-            claims = jwt.decode(token, keys, algorithms=["RS256"]).claims
-        except (JoseError, ValueError):
-            return 401
-        if scheme != "Bearer" or (claims["iss"], claims["aud"]) != (self.issuer, self.audience):
-            return 401
-        return 0 if "calc.write" in claims.get("scope", "").split() else 403
-
-
-@asynccontextmanager
-async def guarded(*args, **kwargs):
-    made = Guarded(*args, **kwargs)
-    async with serve_http(made.handle) as http:
-        made.url = f"{http.origin}/mcp"
-        yield made
-    assert http.failures == []
 
 
 @pytest.fixture
