@@ -180,6 +180,7 @@ async def test_a_target_that_asks_for_credentials_and_has_none_says_so(house):
         assert house.records()[0].code == "credential_refused"
 
 
+@pytest.mark.case("T10")
 async def test_without_a_credential_the_target_is_not_called(house, idp):
     async with front() as server:
         for gateway_id, level in (("shop", DEBUG), ("quiet", {})):
@@ -226,6 +227,7 @@ async def test_a_call_that_waits_for_a_token_can_be_cancelled(house, idp):
         idp.gate.set()
 
 
+@pytest.mark.case("T18")
 async def test_the_callers_own_token_never_reaches_a_target(house):
     async with front() as server:
         url = await house.add_gateway(jwt_rules={"allowedClients": ["cli"]})
