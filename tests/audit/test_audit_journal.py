@@ -36,7 +36,10 @@ def test_a_line_holds_the_record_and_nothing_else(journal, directory, make_call)
     journal.append(make_call(1, outcome="denied", code="insufficient_scope"))
     [text] = lines(directory)
     assert decode_record(text) == make_call(1, outcome="denied", code="insufficient_scope")
-    assert set(json.loads(text)) == {"seq", "prev", "event", *make_call().__struct_fields__}
+    fields = {"seq", "prev", "event", *make_call().__struct_fields__}
+    assert set(json.loads(text)) == fields - {"reason"}  # which few calls have
+    journal.append(make_call(2, outcome="failed", code="credential_unavailable", reason="why"))
+    assert set(json.loads(lines(directory)[-1])) == fields
 
 
 def test_files_are_ours_alone(journal, directory, make_call):

@@ -138,7 +138,7 @@ def verify_chains(config: Path, *, as_json: bool) -> int:
 def _record(entry: Entry, names: Mapping[str, str]) -> Mapping[str, object]:
     record = msgspec.to_builtins(entry.record)
     user_name = names.get(entry.record.user, "")
-    return {"writer": entry.writer, "sequence": entry.sequence, **record, "user_name": user_name}
+    return {"writer": entry.writer, "sequence": entry.sequence, "reason": "", **record, "user_name": user_name}
 
 
 def _row(entry: Entry, names: Mapping[str, str]) -> Mapping[str, object]:
