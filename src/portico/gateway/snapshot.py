@@ -20,13 +20,16 @@ from portico.model.gateway import Era, Gateway, JwtAuthorizer, NoAuthorizer, era
 from portico.model.target import EraTools, Target
 from portico.oauth.resource import gateway_resource, metadata_url, target_resource
 from portico.protocol import naming, revisions, server, versions
-from portico.protocol.mirrored import InvalidAnnotation, Mirror, mirrors_of
+from portico.protocol.mirrored import ANNOTATION, InvalidAnnotation, Mirror, mirrors_of
 from portico.web.cors import OriginPolicy, policy_for
 
 ALL_TARGETS: Final = ""  #: the name of the endpoint that shows every target
 STEP_TOOLS: Final = 100  #: tools that are compiled between two steps at most; about a millisecond
+STEP_TARGETS: Final = 500  #: targets that are carried over between two steps; likewise
 #: Members of a tool that announce what is not served here (tasks of 2025-11-25).
 _NOT_SERVED: Final = ("execution",)
+
+_ANNOTATION: Final = ANNOTATION.encode()
 
 _open_tool = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -91,14 +94,15 @@ def compile_snapshot(
     """
     compiler = _Compiler(gateway, public_url, before, Work() if work is None else work)
     compiled: dict[str, CompiledTarget] = {}
-    for target in sorted(targets, key=_place):
+    for number, target in enumerate(sorted(targets, key=_place)):
         compiled[target.name] = yield from compiler.target(target)
-        yield
+        if number % STEP_TARGETS == 0:
+            yield
+    whole = yield from compiler.whole(compiled.values())
     authorizer = gateway.authorizer
     return Snapshot(
         gateway=gateway,
-        endpoints={ALL_TARGETS: compiler.whole(compiled.values())}
-        | {name: entry.endpoint for name, entry in compiled.items()},
+        endpoints={ALL_TARGETS: whole} | {name: entry.endpoint for name, entry in compiled.items()},
         origins=policy_for(public_url, gateway.allowed_origins),
         scopes=authorizer.advertised_scopes if isinstance(authorizer, JwtAuthorizer) else (),
         initialize={
@@ -151,37 +155,49 @@ class _Compiler:
         return CompiledTarget(
             target=target,
             parts=parts,
-            endpoint=self._endpoint(
-                target.name, {version: [part] for version, part in parts.items()}, target.propagation.request_headers
+            endpoint=(
+                yield from self._endpoint(
+                    target.name,
+                    {version: (part,) for version, part in parts.items()},
+                    target.propagation.request_headers,
+                )
             ),
             left_out=tuple(left_out),
         )
 
-    def whole(self, compiled: Iterable[CompiledTarget]) -> Endpoint:
-        """Return the endpoint of all targets."""
+    def whole(self, compiled: Iterable[CompiledTarget]) -> Generator[None, None, Endpoint]:
+        """Make the endpoint of all targets."""
         listed = list(compiled)
-        shown = {version: [entry.parts[version] for entry in listed] for version in self._gateway.supported_versions}
+        shown: dict[str, tuple[Part, ...]] = {}
+        for version in self._gateway.supported_versions:
+            shown[version] = tuple([entry.parts[version] for entry in listed])
+            yield
         passed = frozenset[bytes]().union(*(entry.endpoint.passed_headers for entry in listed))
-        return self._endpoint(ALL_TARGETS, shown, passed)
+        return (yield from self._endpoint(ALL_TARGETS, shown, passed))
 
-    def _endpoint(self, name: str, parts: Mapping[str, Sequence[Part]], passed: frozenset[bytes]) -> Endpoint:
+    def _endpoint(
+        self, name: str, parts: Mapping[str, tuple[Part, ...]], passed: frozenset[bytes]
+    ) -> Generator[None, None, Endpoint]:
         resource = target_resource(self._public_url, self._gateway.id, name) if name else self._own
         return Endpoint(
             target=name,
             resource=resource,
             metadata_url=metadata_url(resource),
             audience=frozenset({self._own, resource}),
-            catalogs=self._catalogs(name, parts),
+            catalogs=(yield from self._catalogs(name, parts)),
             passed_headers=passed,
         )
 
-    def _catalogs(self, name: str, parts: Mapping[str, Sequence[Part]]) -> dict[str, Catalog]:
-        """Return a catalog per revision; those of one era that show the same are one."""
+    def _catalogs(self, name: str, parts: Mapping[str, tuple[Part, ...]]) -> Generator[None, None, dict[str, Catalog]]:
+        """Make a catalog per revision; those of one era that show the same are one."""
         made: dict[str, Catalog] = {}
         for version, shown in parts.items():
             era = era_of(version)
-            alike = (known for of, known in made.items() if era_of(of) == era and known.parts == tuple(shown))
-            made[version] = next(alike, None) or Catalog(
+            alike = next((known for of, known in made.items() if era_of(of) == era and known.parts == shown), None)
+            if alike is not None:
+                made[version] = alike
+                continue
+            made[version] = Catalog(
                 scope=f"{self._gateway.id}/{name}/{era}",
                 era=era,
                 parts=shown,
@@ -190,6 +206,7 @@ class _Compiler:
                 # Whoever authorizes may show each caller another list.
                 public=isinstance(self._gateway.authorizer, NoAuthorizer),
             )
+            yield
         return made
 
 
@@ -264,12 +281,18 @@ class _PartMaker:
             members.pop(member, None)
         mirrors: tuple[Mirror, ...] = ()
         # Annotations mean something to modern clients, who must not see a bad one, and to modern targets.
-        if "inputSchema" in members and "modern" in (spoken, era_of(self._version)):
+        means = "inputSchema" in members and "modern" in (spoken, era_of(self._version))
+        if means and _may_annotate(definition):
             mirrors = mirrors_of(msgspec.json.decode(members["inputSchema"]))
         rest = msgspec.json.encode(members)[1:]
         fragment = b"," + rest if members else rest
         fragment = self._fragments.setdefault(fragment, fragment)
         return ToolEntry(target=self._target.name, tool=name, era=spoken, fragment=fragment, mirrors=mirrors)
+
+
+def _may_annotate(definition: bytes) -> bool:
+    """Say whether a definition may hold an annotation: walking a schema costs more than all else of a tool."""
+    return _ANNOTATION in definition or b"\\u" in definition  # the name could be spelled with escapes
 
 
 class _NameTooLong(Exception):

@@ -17,7 +17,7 @@ from typing import Final, Self, TypeVar
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from portico.gateway.snapshot import Endpoint, Snapshot, Work, compile_snapshot
+from portico.gateway.snapshot import STEP_TARGETS, Endpoint, Snapshot, Work, compile_snapshot
 from portico.model.documents import parse_gateway, parse_target
 from portico.model.gateway import Gateway
 from portico.model.target import Target
@@ -222,8 +222,10 @@ class Snapshots:
         old: Mapping[str, McpServerTarget] = {} if before is None else before.live.targets
         connected: dict[str, McpServerTarget] = {}
         try:
-            for target in targets:
+            for number, target in enumerate(targets):
                 running = old.get(target.name)
+                if number % STEP_TARGETS == 0:
+                    yield
                 if running is None or running.target is not target:
                     running = McpServerTarget(target, relay=self._relay, sessions=self._sessions, stale=self._stale)
                     yield
