@@ -72,6 +72,7 @@ def test_a_sealed_value_over_the_limit_is_not_even_decoded():
         (f"{OLD}\n{OLD}", "repeats"),
         ("not a key", "64 hex digits"),
     ],
+    ids=["empty", "short", "zeros", "twice", "no key"],  # the same in every process that collects tests
 )
 def test_a_missing_short_or_guessable_key_is_refused_with_the_fix(text, hint):
     with pytest.raises(ConfigError) as caught:

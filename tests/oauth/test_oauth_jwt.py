@@ -99,6 +99,7 @@ def test_hmac_with_the_public_key_is_refused(form):
         (sign(EC, "ES384", sign_as="ES256"), public(EC)),
         (sign(ED, "Ed25519"), public(ED, alg="EdDSA")),
     ],
+    ids=["PS as RS", "RS as PS", "RS as EC", "EC as RS", "EC on another curve", "another curve's name", "Ed as EdDSA"],
 )
 def test_an_algorithm_that_is_not_the_keys_is_refused(token, key):
     with pytest.raises(InvalidToken):
