@@ -103,6 +103,29 @@ async def test_a_gateway_is_replaced_only_at_the_revision_that_was_read(database
             await gateways.replace(conn, GATEWAY, expected_revision=1)
 
 
+async def test_a_targets_stamp_is_another_one_after_every_write_that_others_must_read(database):
+    async def stamp_after(write, *arguments, **named):
+        async with database.write() as conn:
+            await write(conn, *arguments, **named)
+            found = await targets.stamps(conn, GATEWAY.id)
+            assert found.keys() == {TARGET.id}
+            return found[TARGET.id]
+
+    async with database.write() as conn:
+        await gateways.add(conn, GATEWAY)
+    stamps = [
+        await stamp_after(targets.add, TARGET),
+        await stamp_after(targets.replace, TARGET, expected_revision=1),
+        await stamp_after(targets.set_status, TARGET.id, "READY", [], eras=b"[]"),
+        await stamp_after(targets.set_status, TARGET.id, "FAILED", ["no connection"]),
+    ]
+    assert len(set(stamps)) == len(stamps)
+    assert await stamp_after(targets.set_status, TARGET.id, "FAILED", ["again"], synchronized_at=NOW) == stamps[-1]
+    async with database.read() as conn:
+        assert await targets.stamps(conn, "other") == {}
+        assert [row.id for row in await targets.by_ids(conn, [TARGET.id, "none"])] == [TARGET.id]
+
+
 async def test_targets_go_with_their_gateway(database):
     async with database.write() as conn:
         with pytest.raises(Conflict):
