@@ -165,6 +165,7 @@ def test_what_is_no_jwt_is_refused(token):
         b64(b"[]") + b".YQ.YQ",
         b64(b"null") + b".YQ.YQ",
     ],
+    ids=["oversized", "oversized and signed", "many segments", "no text", "deep", "a list", "null"],
 )
 def test_oversized_many_segmented_deep_and_undecodable_tokens_are_refused(token):
     with pytest.raises(InvalidToken):
