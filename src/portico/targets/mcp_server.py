@@ -2,14 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from itertools import count
 
 from msgspec import UNSET
 
-from portico.model.call import Answer, ListCall, Notification, ToolCall
+from portico.model.call import Answer, ListCall, ToolCall
 from portico.model.credential import Credential
 from portico.model.errors import LimitExceeded, UpstreamError, UpstreamInvalid, UpstreamStatus, UpstreamTimeout
 from portico.model.gateway import LEGACY_VERSIONS, Era
@@ -23,25 +23,20 @@ from portico.protocol.client import (
     prepare_legacy_call,
     prepare_modern_call,
 )
-from portico.protocol.client_answers import Message, notification_of, refusal_of, status_error, tool_answer
+from portico.protocol.client_answers import Message, status_error, tool_answer
 from portico.protocol.client_handshakes import error_code_of
-from portico.protocol.logs import reaches
 from portico.protocol.mirrored import Mirror
 from portico.targets.credentialed import Sender, path_with, sender_with
 from portico.targets.eras import Doubted, EraKnowledge
-from portico.targets.exchange import Listener, answer_of, route_to
+from portico.targets.exchange import answer_of, route_to
 from portico.targets.handing_back import with_headers
 from portico.targets.handshake import ASIDE_SECONDS, close_session, open_session, post_aside
+from portico.targets.listeners import Notify, legacy_listener, modern_listener
 from portico.targets.live import LiveTools
 from portico.targets.sessions import Entry, Place, SessionKey, UpstreamSessions
 from portico.targets.verdicts import OTHER, denies, doubts
 
 MAX_MIRRORED_TOOLS = 1000  #: with live lists, of which it is known that arguments must be repeated in headers
-MAX_QUESTIONS = 100  #: requests that a legacy server may send us in one call; each costs a POST
-
-#: Hands a notification to the caller. What it raises ends the call.
-Notify = Callable[[Notification], Awaitable[None]]
-
 _NEGLIGIBLE = 0.05  # seconds
 _OK = 200
 _BAD_REQUEST = 400
@@ -230,7 +225,7 @@ class McpServerTarget:
                 request_id=number,
                 max_bytes=route.max_bytes,
                 total=timeouts.total,
-                listener=_modern_listener(number, call, notify),
+                listener=modern_listener(number, call, notify),
                 linger=self._sessions.spawn,
             )
         except UpstreamStatus as error:
@@ -289,6 +284,7 @@ class McpServerTarget:
     ) -> Answer | None:
         route, session = self._route, entry.session
         timeouts = self._left(deadline)
+        refuse = partial(post_aside, entry.sender, route, session)
         body = _body(self._legacy.get(call.tool) or prepare_legacy_call(call.tool), number, call)
         sender = sender_with(self._relay, call.attached)
         response = await sender.send(route.peer, b"POST", route.path, session.headers, body, timeouts=timeouts)
@@ -303,7 +299,7 @@ class McpServerTarget:
                 request_id=number,
                 max_bytes=route.max_bytes,
                 total=timeouts.total,
-                listener=self._legacy_listener(entry, number, call, notify),
+                listener=legacy_listener(number, call, notify, refuse=refuse),
                 linger=self._sessions.spawn,
             )
         except UpstreamStatus as error:
@@ -347,22 +343,6 @@ class McpServerTarget:
         # Opening a session took its share, or a first try.
         return replace(timeouts, total=max(left, 0.001), first_byte=max(left, 0.001))
 
-    def _legacy_listener(self, entry: Entry, number: int, call: ToolCall, notify: Notify | None) -> Listener:
-        questions = 0
-
-        async def listen(message: Message) -> None:
-            nonlocal questions
-            if message.id is not None:
-                questions += 1
-                if questions > MAX_QUESTIONS:
-                    raise UpstreamInvalid(f"The target sent more than {MAX_QUESTIONS} requests during one call.")
-                with suppress(UpstreamError):  # a refusal that does not arrive is the server's loss
-                    await post_aside(entry.sender, self._route, entry.session, refusal_of(message))
-            elif notify is not None and (told := notification_of(message, number)) is not None and _is_for(call, told):
-                await notify(told)
-
-        return listen
-
     async def _tell_cancelled(self, entry: Entry, number: int) -> None:
         """Cancel a call at the server, within :data:`ASIDE_SECONDS`, even when we are cancelled once more."""
         entry.users += 1  # the session must stay until the server was told
@@ -394,29 +374,6 @@ def _body(prepared: PreparedCall, number: int, call: ToolCall) -> bytes:
         log_level=call.log_level,
         trace=call.trace,
     )
-
-
-def _modern_listener(number: int, call: ToolCall, notify: Notify | None) -> Listener:
-    async def listen(message: Message) -> None:
-        if message.id is not None:  # 2026-07-28 streamable-http "Receiving Messages": MUST NOT
-            raise UpstreamInvalid("The target sent a request on an answer stream, which this protocol forbids.")
-        if notify is None:
-            return
-        told = notification_of(message, number)
-        if told is not None and _is_for(call, told):
-            await notify(told)
-
-    return listen
-
-
-def _is_for(call: ToolCall, told: Notification) -> bool:
-    """Tell whether the caller asked for this: who set no log level gets no messages.
-
-    2026-07-28 server/utilities/logging "Per-request log level".
-    """
-    if told.level is None:
-        return True
-    return call.log_level is not None and reaches(told.level, call.log_level)
 
 
 def _outcome(message: Message, version: str) -> Answer | UpstreamError:
