@@ -92,3 +92,34 @@ async def test_running_it_polls_when_woken(database, refresher, reloads):
             await asyncio.sleep(0.01)
     task.cancel()
     await asyncio.wait({task})
+
+
+async def test_a_revocation_does_not_wait_for_a_gateway_that_takes_long(database):
+    proceed, started, loaded = asyncio.Event(), asyncio.Event(), []
+
+    async def gateways(scopes):
+        started.set()
+        await proceed.wait()
+        loaded.append(set(scopes))
+
+    async def revocations(_scopes):
+        loaded.append("revocations")
+
+    refresher = Refresher(database, {"gateway": gateways, "revocations": revocations}, slow={"gateway"})
+    await refresher.start()
+    running = asyncio.create_task(refresher.run())
+    try:
+        async with asyncio.timeout(10):
+            await bump(database, "gateway/a")
+            refresher.wake()
+            await started.wait()
+            await bump(database, "gateway/a", "gateway/b", "revocations")
+            refresher.wake()
+            while loaded != ["revocations"]:
+                await asyncio.sleep(0.01)
+            proceed.set()
+            while loaded != ["revocations", {"a"}, {"a", "b"}]:  # what changed meanwhile comes after it, once
+                await asyncio.sleep(0.01)
+    finally:
+        running.cancel()
+        await asyncio.wait({running})

@@ -1,7 +1,8 @@
 """Following the counters: what others changed in the database reaches this process's memory.
 
 Every poll is one statement. When the database is away everything that is in memory goes on being served, and the
-first poll after it is back catches up.
+first poll after it is back catches up. What may take seconds to load, a gateway with thousands of targets, is loaded
+beside the polls: a revocation must not wait for it.
 """
 
 import asyncio
@@ -28,14 +29,22 @@ _log = structlog.stdlib.get_logger("portico.refresh")
 class Refresher:
     """Polls the counters and calls whoever reloads what changed.
 
-    ``reloaders`` are by the first part of a scope: ``gateway`` for ``gateway/<id>``, ``revocations`` for itself.
+    ``reloaders`` are by the first part of a scope: ``gateway`` for ``gateway/<id>``, ``revocations`` for itself. Those
+    of ``slow`` kinds are not waited for while it runs.
     """
 
     def __init__(
-        self, database: Database, reloaders: Mapping[str, Reload], *, clock: Callable[[], float] = time.monotonic
+        self,
+        database: Database,
+        reloaders: Mapping[str, Reload],
+        *,
+        slow: AbstractSet[str] = frozenset(),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._reloaders = reloaders
+        self._slow = slow
+        self._beside: set[str] = set()  # kinds that are being loaded beside the polls
         self._clock = clock
         self._seen: dict[str, int] = {}
         self._wake = asyncio.Event()
@@ -62,29 +71,50 @@ class Refresher:
 
     async def run(self) -> None:
         """Poll until cancelled."""
-        while True:
-            self._wake.clear()
-            await self.poll()
-            try:
-                async with asyncio.timeout(POLL_SECONDS):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
+        async with asyncio.TaskGroup() as group:
+            while True:
+                self._wake.clear()
+                await self.poll(group)
+                try:
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await self._wake.wait()
+                except TimeoutError:
+                    continue
 
-    async def poll(self) -> None:
-        """Reload what changed since the last poll. What could not be reloaded is tried again at the next one."""
+    async def poll(self, group: asyncio.TaskGroup | None = None) -> None:
+        """Reload what changed since the last poll. What could not be reloaded is tried again at the next one.
+
+        With a ``group`` slow kinds are loaded in it, one load of a kind at a time.
+        """
         try:
             async with self._database.read() as conn:
                 now = await counters.read_all(conn)
             changed = {scope for scope, value in now.items() if self._seen.get(scope) != value}
-            for kind in {scope.partition("/")[0] for scope in changed}:
-                scopes = {scope for scope in changed if scope.partition("/")[0] == kind}
-                await self._reload(kind, scopes)
-                self._seen |= {scope: now[scope] for scope in scopes}
+            for kind in {scope.partition("/")[0] for scope in changed} - self._beside:
+                counted = {scope: now[scope] for scope in changed if scope.partition("/")[0] == kind}
+                if group is not None and kind in self._slow:
+                    self._beside.add(kind)
+                    group.create_task(self._follow_beside(kind, counted))
+                else:
+                    await self._follow(kind, counted)
         except StorageUnavailable as error:
             self._is_down(error)
         else:
             self._is_up()
+
+    async def _follow(self, kind: str, counted: Mapping[str, int]) -> None:
+        await self._reload(kind, counted.keys())
+        self._seen |= counted
+
+    async def _follow_beside(self, kind: str, counted: Mapping[str, int]) -> None:
+        try:
+            await self._follow(kind, counted)
+        except StorageUnavailable as error:
+            self._is_down(error)
+        else:
+            self.wake()  # for what changed meanwhile
+        finally:
+            self._beside.discard(kind)
 
     async def _reload(self, kind: str, scopes: AbstractSet[str]) -> None:
         reload = self._reloaders.get(kind)

@@ -168,6 +168,7 @@ async def open_service(settings: Settings, seat: Seat) -> AsyncGenerator[Service
                 access_keys.SCOPE: partial(_reload_access_keys, signing_keys),
                 provider_store.SCOPE: credentials.reload,
             },
+            slow=frozenset({"gateway"}),
         )
         await refresher.start()
         for load in (
