@@ -54,6 +54,7 @@ class _Findings:
             self.reasons.append(f"{_LABELS[era]}: {sentence}")
 
 
+_WHERE_TO_LOOK = "Check that the server runs and that the endpoint is its URL, as seen from here; it is tried again soon."
 _UNAUTHORIZED = 401
 _ABOUT_CREDENTIALS = (_UNAUTHORIZED, 403)
 
@@ -114,7 +115,10 @@ async def _try_era(era: Era, relay: Sender, route: Route, found: _Findings, max_
         found.eras.append(await probe(relay, route, Listing(max_tools, partial(found.say, era))))
     except _NotSpoken as verdict:
         found.say(era, str(verdict))
-    except (UpstreamUnreachable, EgressDenied) as error:
+    except UpstreamUnreachable as error:
+        found.say(era, f"{error.public} {_WHERE_TO_LOOK}")
+        return False
+    except EgressDenied as error:
         found.say(era, error.public)
         return False
     except UpstreamError as error:
