@@ -54,7 +54,7 @@ class _Findings:
             self.reasons.append(f"{_LABELS[era]}: {sentence}")
 
 
-_WHERE_TO_LOOK = "Check that the server runs and that the endpoint is its URL, as seen from here; it is tried again soon."
+_WHERE_TO_LOOK = "Check that the server runs and that its endpoint is right, as seen from here; it is tried again soon."
 _UNAUTHORIZED = 401
 _ABOUT_CREDENTIALS = (_UNAUTHORIZED, 403)
 
