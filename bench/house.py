@@ -10,6 +10,7 @@ import sys
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,7 @@ PORTICO = Path(sys.executable).with_name("portico")
 SCOPE = "mcp/invoke"
 ISSUER = "bench"
 MAX_CONCURRENCY = 256  #: more than any round has connections
+AT_ONCE = 8  #: connections by which every worker is asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,9 +169,13 @@ def _warm(house: House, process: psutil.Process, log: Path) -> None:
     """Wait until every gateway lists tools: its snapshot follows the synchronization by a poll, on every worker."""
     for name in house.urls:
         subject = house.subject(name, ())
-        # One answer per worker cannot be asked for; a run of good ones makes a stale worker unlikely.
-        for _ in range(10):
-            wait_until(partial(_lists, subject), process, log, f"gateway {name} lists its tools")
+        wait_until(partial(_all_list, subject), process, log, f"gateway {name} lists its tools on every worker")
+
+
+def _all_list(subject: Subject) -> bool:
+    """Whether tools are listed on connections that are open at once: those are dealt to all workers."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return all(pool.map(lambda _: _lists(subject), range(2 * AT_ONCE)))
 
 
 def _lists(subject: Subject) -> bool:
