@@ -1,12 +1,13 @@
 from identity_provider import Signer
 
 from portico.authorizer.keys import IssuerKeys
-from portico.authorizer.token_cache import CachedToken, TokenCache
+from portico.authorizer.token_cache import SWEEP_EVERY, CachedToken, TokenCache
 from portico.model.principal import ANONYMOUS
 from portico.oauth.access_token import AccessToken
 from portico.oauth.jwk import load_keys
 
 ISSUER = "https://i.example"
+NOW = 1e9  # seconds since the epoch
 SIGNER = Signer(ISSUER)
 KEYS = load_keys({"keys": [SIGNER.jwk]}).keys
 
@@ -28,9 +29,9 @@ def entry():
 def test_the_least_recently_used_entry_makes_room():
     cache = TokenCache(max_tokens=2)
     for digest in (b"a", b"b"):
-        cache.put(digest, entry())
+        cache.put(digest, entry(), NOW)
     assert cache.get(b"a")
-    cache.put(b"c", entry())
+    cache.put(b"c", entry(), NOW)
     assert cache.get(b"b") is None
     assert cache.get(b"a")
     assert len(cache) == 2
@@ -47,3 +48,13 @@ def test_an_entry_holds_while_the_issuer_has_the_very_key():
     assert not entry().holds(IssuerKeys(issuer=ISSUER, own=False, keys={}))
     assert not entry().holds(IssuerKeys(issuer=ISSUER + "/", own=False, keys=same))
     assert not entry().holds(IssuerKeys(issuer=ISSUER, own=True, keys=same))
+
+
+def test_tokens_that_have_ended_make_room_although_nobody_asks_for_them():
+    cache = TokenCache()
+    for number in range(SWEEP_EVERY - 1):
+        cache.put(b"old %d" % number, entry(), NOW)
+    assert len(cache) == SWEEP_EVERY - 1
+    cache.put(b"new", entry(), entry().token.expires_at)
+    assert len(cache) == 1
+    assert cache.get(b"new") is not None

@@ -98,7 +98,7 @@ class Authorizer:
         known = self._cache.get(digest)
         if known is None or not known.holds(keys):
             known = await self._verify(rules.discovery_url, token)
-            self._cache.put(digest, known)
+            self._cache.put(digest, known, self._clock())
         try:
             self._judge_now(known, digest)
             judge(rules, known.token, audience=audience, own=known.own)

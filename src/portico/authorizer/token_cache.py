@@ -12,6 +12,7 @@ from portico.model.principal import Principal
 from portico.oauth.access_token import AccessToken
 
 MAX_TOKENS: Final = 10_000  #: entries; some 3 KB each
+SWEEP_EVERY: Final = 256  #: new entries, after which those that have ended are dropped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,7 @@ class TokenCache:
     def __init__(self, max_tokens: int = MAX_TOKENS) -> None:
         self._max = max_tokens
         self._entries: OrderedDict[bytes, CachedToken] = OrderedDict()
+        self._put = 0  # since the last sweep
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -52,8 +54,13 @@ class TokenCache:
             self._entries.move_to_end(digest)
         return entry
 
-    def put(self, digest: bytes, entry: CachedToken) -> None:
-        """Remember an entry; the one that was not used for longest makes room."""
+    def put(self, digest: bytes, entry: CachedToken, now: float) -> None:
+        """Remember an entry; the one that was not used for longest makes room, and those that have ended do."""
+        self._put += 1
+        if self._put >= SWEEP_EVERY:
+            self._put = 0
+            for ended in [key for key, known in self._entries.items() if known.token.expires_at <= now]:
+                del self._entries[ended]
         self._entries[digest] = entry
         self._entries.move_to_end(digest)
         if len(self._entries) > self._max:
