@@ -363,6 +363,21 @@ async def test_a_client_that_does_not_read_counts_as_gone_and_its_connection_is_
     assert isinstance(app.errors[0], ClientDisconnected)
 
 
+@pytest.mark.parametrize("closing", [b"connection: close\r\n", b""])
+async def test_an_answer_that_nobody_reads_does_not_hold_its_connection(port, app, monkeypatch, closing):
+    monkeypatch.setattr(http_protocol, "SEND_SECONDS", 0.2)
+    app.server.config.timeout_keep_alive = 0.2
+
+    async def large(exchange):
+        await exchange.respond(200, JSON, b"z" * 20_000_000)
+
+    app.script = large
+    async with connected(port, limit=1024) as (_, writer):
+        writer.write(HEAD + closing + b"content-length: 0\r\n\r\n")
+        await until(lambda: app.exchanges)
+        await until(lambda: not app.server.server_state.connections)
+
+
 async def test_an_application_that_answers_nothing_leaves_no_client_waiting(port, app):
     async def nothing(_):
         return

@@ -9,6 +9,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from portico.model.errors import TooLarge
+from portico.service import http_protocol
 from portico.service.http_protocol import HttpProtocol
 from portico.web.asgi import ClientDisconnected, read_body, send_response
 
@@ -21,7 +22,7 @@ class Transport(asyncio.Transport):
     def __init__(self):
         super().__init__()
         self.written = b""
-        self.closed = self.ended_by_us = False
+        self.closed = self.ended_by_us = self.paused = False
 
     def write(self, data):
         assert not self.closed
@@ -39,9 +40,13 @@ class Transport(asyncio.Transport):
         return ("127.0.0.1", 1) if name in ("peername", "sockname") else default
 
     def pause_reading(self):
-        pass
+        self.paused = True
 
-    resume_reading = pause_reading
+    def resume_reading(self):
+        self.paused = False
+
+    def get_write_buffer_size(self):
+        return 0
 
 
 class Application:
@@ -153,3 +158,28 @@ def test_damaged_bytes_raise_nothing_and_leave_nothing_behind(order, damage, pla
 def test_any_bytes_are_answered_or_refused(pieces):
     app, _ = talk(pieces)
     assert app.served == []
+
+
+def test_a_flood_of_requests_in_one_piece_is_answered_before_more_is_read():
+    async def run():
+        app = Application()
+        config = Config(app, interface="asgi3", ws="none", lifespan="off", loop="none", log_config=None)
+        config.load()
+        protocol, transport = HttpProtocol(config, ServerState(), {}, direct=app), Transport()
+        protocol.connection_made(transport)
+        protocol.data_received(REQUESTS[0] * 200)
+        async with asyncio.timeout(10):
+            while protocol._waiting:
+                assert transport.paused
+                await asyncio.sleep(0)
+            while len(app.served) < 200 or transport.paused:
+                await asyncio.sleep(0)
+        protocol.connection_lost(None)
+
+    asyncio.run(run())
+
+
+def test_requests_that_ask_for_another_protocol_again_and_again_are_refused():
+    app, transport = talk([REQUESTS[4] * 1000])
+    assert len(app.served) <= http_protocol.MAX_UPGRADES
+    assert transport.ended_by_us

@@ -37,7 +37,7 @@ class InternalEndpoint:
         """
         body = await read_body(receive, MAX_BYTES)
         path: str = scope["path"]
-        self._seal.check(header(scope, HEADER), method=scope["method"], path=path, body=body)
+        self._seal.check(header(scope["headers"], HEADER), method=scope["method"], path=path, body=body)
         operation = self._operations.get(path)
         if operation is None:
             raise NotFound("This replica does not know that operation.")

@@ -27,6 +27,8 @@ from portico.web.asgi import (
     Receive,
     Scope,
     Send,
+    header,
+    header_values,
     request_id,
     send_response,
 )
@@ -169,10 +171,9 @@ class App:
         """Return what a trusted proxy says; of everybody else only the address they connect from."""
         if not self._is_trusted(client):
             return _Proxied("", client)
-        passed = next((value for name, value in headers if name == b"x-request-id"), b"")
+        passed = header(headers, b"x-request-id") or b""
         known_as = passed.decode() if _REQUEST_ID.match(passed) else ""
-        lines = [value for name, value in headers if name == b"x-forwarded-for"]
-        forwarded = b",".join(lines).decode("latin-1").split(",")
+        forwarded = b",".join(header_values(headers, b"x-forwarded-for")).decode("latin-1").split(",")
         for hop in reversed(forwarded[-MAX_FORWARDED:]):
             address = hop.strip()
             if not _is_address(address):

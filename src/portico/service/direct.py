@@ -11,8 +11,8 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final, Protocol
 
-from portico.web.asgi import BODY_SECONDS, ClientDisconnected, Header, new_request_id
-from portico.web.exchange import SEND_SECONDS, Headers, too_large, too_slow
+from portico.web.asgi import BODY_SECONDS, ClientDisconnected, Header, new_request_id, too_large, too_slow
+from portico.web.exchange import SEND_SECONDS, Headers
 
 HIGH_WATER: Final = 64 * 1024  #: bytes of a body that nobody has asked for yet, until the sender is held back
 #: Bytes of a body that are read and dropped after its request was refused, so that the refusal is not lost in a
@@ -278,7 +278,8 @@ class DirectExchange:
         self._chunks.clear()
         self._limit = -1
         self._wake()
-        self._connection.read_on()
+        if not self._complete:  # else what is read on are the requests behind it
+            self._connection.read_on()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -24,19 +24,23 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.server import ServerState
 
 from portico.service.direct import DirectExchange, HeaderBlocks
-from portico.service.page import Page, page_over
+from portico.service.page import Page, address_of, page_over
 from portico.service.patience import Patience
 from portico.web.asgi import Header
+from portico.web.exchange import SEND_SECONDS
 
 MAX_HEAD_BYTES: Final = 64 * 1024  #: request line and headers, or anything else between two pieces of a body
 #: That a connection which rests is still served while draining; far longer than the pauses of a client under load.
 DRAIN_IDLE_SECONDS: Final = 1.0
 HEAD_SECONDS: Final = 20.0  #: from the connection, or the first byte of a further request, to the end of the head
+MAX_UPGRADES: Final = 8  #: heads of one connection that ask for another protocol; each is read twice
 REST_SECONDS: Final = 30.0  #: that the rest of a body may take whose request was answered before its end
 
 _TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _BAD: Final = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+_ASKING: Final = (b"upgrade", b"http2-settings")  # headers that ask for another protocol
 
 _logger = logging.getLogger("uvicorn.error")
 
@@ -90,6 +94,7 @@ class HttpProtocol(asyncio.Protocol):
         self._in_head = True
         self._head_begun = False
         self._upgrade = False  # the head asks for another protocol
+        self._upgrades = 0  # heads that asked
         self._reading: DirectExchange | Page | None = None
         # The request that is being answered, and those behind it
         self._current: DirectExchange | Page | None = None
@@ -105,8 +110,8 @@ class HttpProtocol(asyncio.Protocol):
         """Start the clock of the first head."""
         self.transport = cast("asyncio.Transport", transport)  # uvloop's has the methods, not the base class
         self._flow = FlowControl(self.transport)
-        self._client = _address(transport.get_extra_info("peername"))
-        self._server = _address(transport.get_extra_info("sockname"))
+        self._client = address_of(transport.get_extra_info("peername"))
+        self._server = address_of(transport.get_extra_info("sockname"))
         self._state.connections.add(cast("Any", self))
         self._patience.expect(HEAD_SECONDS, self._head_too_slow)
 
@@ -247,13 +252,15 @@ class HttpProtocol(asyncio.Protocol):
         self._state.total_requests += 1
         if not exchange.keep_alive:
             self.transport.close()
+            self._patience.expect(SEND_SECONDS, self.transport.abort)  # a client that never reads holds no memory
         if self.transport.is_closing():
             return
         self._current = None
-        self._flow.resume_reading()
-        if self._waiting:
+        if self._waiting:  # nothing more is read before they are answered: each answer would let in thousands
             self._begin(self._waiting.popleft())
-        elif self._reading is exchange:
+            return
+        self._flow.resume_reading()
+        if self._reading is exchange:
             self._patience.expect(REST_SECONDS, self._close)
         elif self._head_begun:
             self._patience.expect(HEAD_SECONDS, self._head_too_slow)
@@ -287,15 +294,15 @@ class HttpProtocol(asyncio.Protocol):
         So the head is read again without what asks; its parts were parsed, they cannot hold a line end.
         """
         method = parser.get_method()
-        if method == b"CONNECT":
+        self._upgrades += 1
+        if method == b"CONNECT" or self._upgrades > MAX_UPGRADES:
             self._refuse(_BAD)
             return
-        asking = (b"upgrade", b"http2-settings")
         lines = [b"%b %b HTTP/1.1" % (method, self._url)]
         lines += [
             b"%b: %b" % (name, b"close" if name == b"connection" else value)
             for name, value in self._headers
-            if name not in asking and (name != b"connection" or b"close" in value.lower())
+            if name not in _ASKING and (name != b"connection" or b"close" in value.lower())
         ]
         self._parser = self._new_parser()
         self._upgrade, self._in_head = False, True
@@ -383,13 +390,7 @@ class HttpProtocol(asyncio.Protocol):
         self.transport.close()
 
     def _close(self) -> None:
-        if not self.transport.is_closing():
+        if self.transport.get_write_buffer_size():  # whoever has not read until now will not
+            self.transport.abort()
+        else:
             self.transport.close()
-
-
-def _address(name: object) -> tuple[str, int] | None:
-    """Return host and port of a socket's name; None for a Unix socket's, or when the connection is gone already."""
-    if isinstance(name, tuple):
-        parts = cast("tuple[Any, ...]", name)
-        return str(parts[0]), int(parts[1])
-    return None

@@ -66,3 +66,11 @@ def page_over(
         on_response=lambda: answered(page),
     )
     return page
+
+
+def address_of(name: object) -> tuple[str, int] | None:
+    """Return host and port of a socket's name; None for a Unix socket's, or when the connection is gone already."""
+    if isinstance(name, tuple):
+        parts = cast("tuple[Any, ...]", name)
+        return str(parts[0]), int(parts[1])
+    return None

@@ -126,7 +126,8 @@ def read_document(file: Path, environ: Mapping[str, str]) -> tuple[dict[str, Any
             raise ConfigError([Fault(path=str(file), message=f"is larger than {MAX_BYTES} bytes")])
         return parse_yaml(content.decode(), environ=environ)
     except OSError as error:
-        message = f"cannot be read ({error.strerror})"
+        advice = "name the file with --config, or write one: docs/configuration.md has an example to start from"
+        message = f"cannot be read ({error.strerror}); {advice}"
         raise ConfigError([Fault(path=str(file), message=message)]) from error
     except UnicodeDecodeError as error:
         raise ConfigError([Fault(path=str(file), message="is not UTF-8 text")]) from error

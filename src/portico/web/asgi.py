@@ -50,7 +50,7 @@ async def read_body(receive: Receive, limit: int, *, seconds: float = BODY_SECON
                 if size > limit:
                     break
     except TimeoutError as error:
-        raise _too_slow(seconds) from error
+        raise too_slow(seconds) from error
     return _within(b"".join(chunks), limit)
 
 
@@ -67,25 +67,25 @@ def new_request_id() -> str:
     return f"{_ids.getrandbits(64):016x}"
 
 
-def header(scope: Scope, name: bytes) -> bytes | None:
+def header(headers: Iterable[Header], name: bytes) -> bytes | None:
     """Return the value of the header ``name`` (lower case), None when it is absent.
 
     Of a repeated header the first value is returned; whoever must refuse repetition uses :func:`header_values`.
     """
-    for key, value in scope["headers"]:
+    for key, value in headers:
         if key == name:
             return value
     return None
 
 
-def header_values(scope: Scope, name: bytes) -> list[bytes]:
+def header_values(headers: Iterable[Header], name: bytes) -> list[bytes]:
     """Return every value of the header ``name`` (lower case), in order."""
-    return [value for key, value in scope["headers"] if key == name]
+    return [value for key, value in headers if key == name]
 
 
 def media_type(scope: Scope) -> bytes:
     """Return the request's media type in lower case without parameters; empty when none was sent (RFC 9110 8.3)."""
-    value = header(scope, b"content-type")
+    value = header(scope["headers"], b"content-type")
     return b"" if value is None else value.partition(b";")[0].strip().lower()
 
 
@@ -105,7 +105,7 @@ async def _first(receive: Receive, seconds: float) -> Message:
     try:
         return _request(await within(seconds, receive()))
     except TimeoutError as error:
-        raise _too_slow(seconds) from error
+        raise too_slow(seconds) from error
 
 
 def _request(message: Message) -> Message:
@@ -116,9 +116,15 @@ def _request(message: Message) -> Message:
 
 def _within(body: bytes, limit: int) -> bytes:
     if len(body) > limit:
-        raise TooLarge(f"The request body is over the limit of {limit} bytes.")
+        raise too_large(limit)
     return body
 
 
-def _too_slow(seconds: float) -> InputError:
+def too_large(limit: int) -> TooLarge:
+    """Return the refusal of a body that is over ``limit`` bytes."""
+    return TooLarge(f"The request body is over the limit of {limit} bytes.")
+
+
+def too_slow(seconds: float = BODY_SECONDS) -> InputError:
+    """Return the refusal of a body that was not complete within ``seconds``."""
     return InputError(f"The request body was not complete within {seconds:g} s.")

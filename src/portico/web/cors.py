@@ -64,8 +64,8 @@ def is_preflight(method: str, headers: Sequence[Header]) -> bool:
     """Tell a CORS preflight from a plain OPTIONS (Fetch standard, CORS-preflight request)."""
     return (
         method == "OPTIONS"
-        and _value(headers, b"origin") is not None
-        and _value(headers, b"access-control-request-method") is not None
+        and header(headers, b"origin") is not None
+        and header(headers, b"access-control-request-method") is not None
     )
 
 
@@ -76,10 +76,10 @@ def preflight_headers(
 
     ``also`` are names of further headers, in lower case, that may be sent.
     """
-    permission = cors_headers(policy, _value(headers, b"origin"))
+    permission = cors_headers(policy, header(headers, b"origin"))
     if not permission:
         return [(b"vary", b"Origin")]
-    asked = _value(headers, b"access-control-request-headers") or b""
+    asked = header(headers, b"access-control-request-headers") or b""
     return [
         *permission,
         (b"access-control-allow-methods", methods),
@@ -115,7 +115,7 @@ class Cors:
             await send({"type": "http.response.start", "status": 204, "headers": headers})
             await send({"type": "http.response.body", "body": b""})
             return
-        extra = cors_headers(self._policy, header(scope, b"origin"))
+        extra = cors_headers(self._policy, header(scope["headers"], b"origin"))
 
         async def send_with_cors(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -123,10 +123,6 @@ class Cors:
             await send(message)
 
         await self._app(scope, receive, send_with_cors)
-
-
-def _value(headers: Sequence[Header], name: bytes) -> bytes | None:
-    return next((value for key, value in headers if key == name), None)
 
 
 def _further(asked: bytes, also: AbstractSet[bytes]) -> list[bytes]:

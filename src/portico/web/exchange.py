@@ -9,18 +9,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from portico.model.errors import InputError, TooLarge
-from portico.web.asgi import (
-    BODY_SECONDS,
-    ClientDisconnected,
-    Header,
-    Message,
-    Receive,
-    Scope,
-    Send,
-    read_body,
-    request_id,
-)
+from portico.web.asgi import ClientDisconnected, Header, Message, Receive, Scope, Send, read_body, request_id, too_large
 from portico.web.deadline import within
 
 #: Seconds after which a call is worth a task that watches for its client's end; most calls are over by then.
@@ -168,21 +157,3 @@ class AsgiExchange:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         gone()
-
-
-def header_of(exchange: Exchange, name: bytes) -> bytes | None:
-    """Return the first value of the header ``name`` (lower case), None when it is absent."""
-    for key, value in exchange.headers:
-        if key == name:
-            return value
-    return None
-
-
-def too_large(limit: int) -> TooLarge:
-    """Return the refusal of a body that is over ``limit`` bytes."""
-    return TooLarge(f"The request body is over the limit of {limit} bytes.")
-
-
-def too_slow(seconds: float = BODY_SECONDS) -> InputError:
-    """Return the refusal of a body that was not complete within ``seconds``."""
-    return InputError(f"The request body was not complete within {seconds:g} s.")

@@ -67,7 +67,8 @@ class AgentCore:
         try:
             return cls(session().client(SERVICE, endpoint_url=endpoint_url, region_name=region))
         except (BotoCoreError, ValueError) as error:  # no region; an endpoint that is no URL
-            raise PorticoError(f"AWS's environment is not complete: {error}") from error
+            advice = "Set AWS_DEFAULT_REGION or --region, and --endpoint-url if it is not AWS itself."
+            raise PorticoError(f"AWS's environment is not complete: {error} {advice}") from error
 
     def read(self) -> AwsState:
         """Return everything that can be moved.

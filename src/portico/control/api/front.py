@@ -21,8 +21,19 @@ from portico.control.operations.context import Operation, OperationContext
 from portico.control.relaxations import RELAXED
 from portico.control.shapes import check_shape
 from portico.crypto.sigv4 import SignedRequest
-from portico.model.errors import Fault, InvalidInput, NotOffered, PorticoError, TooLarge
-from portico.web.asgi import ASGIApp, ClientDisconnected, Header, Receive, Scope, Send, header, read_body, request_id
+from portico.model.errors import Fault, InvalidInput, NotOffered, PorticoError
+from portico.web.asgi import (
+    ASGIApp,
+    ClientDisconnected,
+    Header,
+    Receive,
+    Scope,
+    Send,
+    header,
+    read_body,
+    request_id,
+    too_large,
+)
 
 MAX_BODY_BYTES: Final = 6 * 1024 * 1024  #: of a request; a tool schema of 1 MiB, escaped, and room beside it
 
@@ -109,9 +120,9 @@ class Front:
 
 def _head(scope: Scope) -> SignedRequest:
     """Return what of a request is there before its body, unless it announces too long a one."""
-    announced = header(scope, b"content-length") or b"0"
+    announced = header(scope["headers"], b"content-length") or b"0"
     if not announced.isdigit() or int(announced) > MAX_BODY_BYTES:
-        raise TooLarge(f"The request body is over the limit of {MAX_BODY_BYTES} bytes.")
+        raise too_large(MAX_BODY_BYTES)
     return SignedRequest(
         method=scope["method"],
         raw_path=scope["raw_path"],
