@@ -11,17 +11,33 @@ MAX_CLIENT_ID_CHARS: Final = 2048
 _NO_SECRET: Final = "0" * 64
 
 
+#: ``registered`` by itself; ``document``: its id is the URL of its metadata; the others as an administrator made them:
+#: ``public`` and ``confidential`` for people to log in with, ``machine`` for itself.
+ClientKind = Literal["registered", "document", "public", "confidential", "machine"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
-    """A living client: ``registered`` by itself, ``public`` or ``machine`` as an administrator declared it."""
+    """A living client."""
 
     id: str
-    kind: Literal["registered", "public", "machine"]
+    kind: ClientKind
     name: str
     redirect_uris: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()  #: what it may ask for; empty: machines nothing, others whatever the issuer has
     default_resource: str = ""
-    secret_hash: str = ""  #: SHA-256 hex
+    secret_hash: str = ""  #: SHA-256 hex; of machines and confidential clients
+    pkce_required: bool = True  #: always, but for a confidential client that cannot do it and was made so by name
+
+    @property
+    def named_itself(self) -> bool:
+        """Whether nobody but the client says what it is called."""
+        return self.kind in {"registered", "document"}
+
+    @property
+    def authenticates(self) -> bool:
+        """Whether it proves itself by a secret."""
+        return self.kind in {"confidential", "machine"}
 
 
 def has_secret(client: Client | None, secret: str) -> bool:
