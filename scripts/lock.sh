@@ -10,6 +10,7 @@ compile=("$uv" pip compile --quiet --generate-hashes --no-header --no-emit-index
 
 "${compile[@]}" --extra dev pyproject.toml -o requirements-dev.lock
 "${compile[@]}" -c requirements-dev.lock pyproject.toml -o requirements.lock
+"${compile[@]}" -c requirements-dev.lock --extra lambda pyproject.toml -o scripts/locks/lambda.lock
 printf 'hatchling\neditables\n' |
     "${compile[@]}" --no-annotate -c requirements-dev.lock - -o scripts/locks/build.lock
 printf 'uv\n' | "${compile[@]}" --no-annotate - -o scripts/locks/uv.lock
