@@ -17,11 +17,12 @@ from portico.control.revocation import end_grants, end_tokens
 from portico.control.secrets import MIN_SECRET_CHARS, Random, new_client_secret, secret_hash
 from portico.model.errors import Conflict, InputError, NotFound
 from portico.model.secret import Secret
+from portico.oauth.client import ClientKind
 from portico.oauth.issuer_settings import IssuerSettings, parse_issuer_settings
 from portico.oauth.redirect_uri import kind_of
 from portico.oauth.scope import is_scope_token
 from portico.storage import clients
-from portico.storage.clients import ClientKind, ClientRow
+from portico.storage.clients import ClientRow
 from portico.storage.engine import Database
 
 MAX_NAME_CHARS: Final = 255  #: the column's width

@@ -9,12 +9,14 @@ from portico.oauth.issuer_settings import MAX_ACCESS_TOKEN_SECONDS
 from portico.storage import (
     authorization_codes,
     client_tokens,
+    ended_grants,
     ended_sessions,
     grants,
     jobs,
     outbound_tokens,
     refresh_tokens,
     revocations,
+    spent,
 )
 from portico.storage.engine import Database
 from portico.storage.jobs import JobRow
@@ -40,6 +42,8 @@ class Pruner:
             await grants.prune(conn, now - REMEMBERED_SECONDS)
             await revocations.prune(conn, now)
             await ended_sessions.prune(conn, now)
+            await ended_grants.prune(conn, now - REMEMBERED_SECONDS)
+            await spent.prune(conn, now - REMEMBERED_SECONDS)
             await client_tokens.prune(conn, now)
             await outbound_tokens.prune(conn, now)
         return Again(seconds=PRUNE_SECONDS)

@@ -1,4 +1,4 @@
-"""Use cases on the users of an issuer's local directory."""
+"""Use cases on the users of an issuer: its local directory, and the people whom its providers sent."""
 
 import asyncio
 import os
@@ -34,6 +34,7 @@ class UserSummary:
     subject: str
     display_name: str
     email: str
+    connector: str  #: where they log in; empty: here
     disabled_at: int | None
     managed_by: str
     created_at: int
@@ -96,11 +97,13 @@ async def set_password(
     Raises:
         InputError: the password cannot be used.
         NotFound: there is no such user.
-        Conflict: a file declares the user's password.
+        Conflict: a file declares the user's password, or an identity provider has it.
     """
     new_hash = await hashed(password)
     async with database.write() as conn:
         row = await _unmanaged(conn, issuer, name)
+        if row.connector:
+            raise Conflict(f"The user {name!r} logs in at the provider {row.connector!r} and has no password here.")
         await change_password(conn, row, new_hash, ground=ground, now=now, changes=changes)
 
 
@@ -213,6 +216,7 @@ def summary(row: UserRow) -> UserSummary:
         subject=row.subject,
         display_name=row.display_name,
         email=row.email,
+        connector=row.connector,
         disabled_at=row.disabled_at,
         managed_by=row.managed_by,
         created_at=row.created_at,
@@ -234,7 +238,7 @@ def _shown(row: UserRow | None) -> dict[str, Any] | None:
 
 
 async def _found(conn: AsyncConnection, issuer: str, name: str) -> UserRow:
-    row = await users.by_name(conn, issuer, name)
+    row = await users.by_any_name(conn, issuer, name)
     if row is None:
         raise NotFound(f"The issuer {issuer!r} has no user {name!r}.")
     return row

@@ -55,4 +55,5 @@ def _living(row: ClientRow) -> Client | None:
         scopes=row.scopes,
         default_resource=row.default_resource,
         secret_hash=row.secret_hash,
+        pkce_required=row.pkce_required,
     )

@@ -1,18 +1,18 @@
-"""Clients of an issuer: declared ones, machines, and registered ones after their first granted consent."""
+"""Clients of an issuer: those that an administrator made, and the others after their first granted consent."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final
 
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from portico.model.errors import Conflict
+from portico.oauth.client import ClientKind
 from portico.storage.rows import affects, fetch_all, fetch_one, insertion, upsert, values_of
 from portico.storage.schema import DEFAULT_ACCOUNT, clients
 
-ClientKind = Literal["registered", "public", "machine"]
-
-_KEY = ("issuer", "client_id")
+_KEY: Final = ("issuer", "client_id")
+_NAMED_THEMSELVES: Final = ("registered", "document")  #: whose ids stay refused when they were deleted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,10 +23,11 @@ class ClientRow:
     client_id: str
     kind: ClientKind
     name: str
-    secret_hash: str = ""  #: SHA-256 hex of 32 random bytes; machines only
+    secret_hash: str = ""  #: SHA-256 hex of 32 random bytes; machines and confidential clients only
     redirect_uris: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()
     default_resource: str = ""
+    pkce_required: bool = True
     disabled_at: int | None = None
     deleted_at: int | None = None  #: the row stays: a sealed client id must stay refused
     managed_by: str = ""
@@ -35,7 +36,7 @@ class ClientRow:
 
 
 async def add(conn: AsyncConnection, row: ClientRow) -> None:
-    """Insert a client. A deleted one of a declared kind gives its id free; a registered (sealed) id never does.
+    """Insert a client. A deleted one that an administrator made gives its id free; the others never do.
 
     Raises:
         Conflict: the id is taken.
@@ -45,14 +46,14 @@ async def add(conn: AsyncConnection, row: ClientRow) -> None:
         clients,
         values_of(row),
         key=_KEY,
-        only=clients.c.deleted_at.is_not(None) & (clients.c.kind != "registered"),
+        only=clients.c.deleted_at.is_not(None) & clients.c.kind.not_in(_NAMED_THEMSELVES),
     )
     if (await conn.execute(statement.returning(clients.c.client_id))).one_or_none() is None:
         raise Conflict(f"A client with the id {row.client_id!r} exists already.")
 
 
 async def remember_registered(conn: AsyncConnection, row: ClientRow) -> ClientRow:
-    """Insert a registered client unless its row is there, and return the row that is there.
+    """Insert a client that named itself unless its row is there, and return the row that is there.
 
     The caller looks at ``disabled_at`` and ``deleted_at`` of what comes back.
     """

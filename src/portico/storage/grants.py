@@ -23,6 +23,9 @@ class GrantRow:
     created_at: int
     expires_at: int  #: absolute lifetime of the family
     revoked_at: int | None = None
+    upstream: str = ""  #: the provider's tokens, sealed; empty: none are kept
+    upstream_checked_at: int = 0  #: when the provider last said that the login still holds
+    upstream_lease: int = 0  #: until when one process asks the provider on behalf of all
     account: str = DEFAULT_ACCOUNT
 
 
@@ -58,6 +61,35 @@ async def revoke(conn: AsyncConnection, grant_id: str, at: int) -> bool:
     """Revoke a grant; says whether it was there and not revoked before."""
     statement = update(grants).where(grants.c.id == grant_id, grants.c.revoked_at.is_(None))
     return await affects(conn, statement.values(revoked_at=at))
+
+
+async def take_lease(conn: AsyncConnection, grant_id: str, now: int, until: int) -> bool:
+    """Let the caller alone ask the provider about a grant until ``until``; False while somebody else may."""
+    statement = update(grants).where(
+        grants.c.id == grant_id, grants.c.revoked_at.is_(None), grants.c.upstream_lease <= now
+    )
+    return await affects(conn, statement.values(upstream_lease=until))
+
+
+async def release_lease(conn: AsyncConnection, grant_id: str, until: int) -> bool:
+    """Give back the lease that was taken until ``until``; False when somebody else has one by now."""
+    statement = update(grants).where(grants.c.id == grant_id, grants.c.upstream_lease == until)
+    return await affects(conn, statement.values(upstream_lease=0))
+
+
+async def set_upstream(
+    conn: AsyncConnection, grant_id: str, sealed: str, checked_at: int, *, lease: int | None = None
+) -> bool:
+    """Keep what the provider gave and give the lease back.
+
+    With ``lease`` (the ``until`` that it was taken for) only while that lease is still the caller's: what was fetched
+    under a lost one is older than what its next holder stored. Says whether it was written.
+    """
+    statement = update(grants).where(grants.c.id == grant_id)
+    if lease is not None:
+        statement = statement.where(grants.c.upstream_lease == lease)
+    values = {"upstream": sealed, "upstream_checked_at": checked_at, "upstream_lease": 0}
+    return await affects(conn, statement.values(values))
 
 
 async def prune(conn: AsyncConnection, before: int) -> None:

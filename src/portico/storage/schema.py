@@ -3,7 +3,7 @@
 ``counters`` is how replicas learn of changes: whoever changes something bumps the counter of its scope in the
 same transaction, readers compare all counters in one statement (design 3.2). Scopes: ``gateway/<id>``,
 ``issuer/<name>`` (settings, keys), ``revocations``, ``sessions`` (legacy sessions that ended before their time),
-``replicas``, ``providers`` (credential providers) and ``access-keys``.
+``replicas``, ``providers`` (credential providers), ``access-keys`` and ``ended-grants`` (of a façade with a store).
 """
 
 import secrets
@@ -25,6 +25,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    true,
 )
 
 DEFAULT_ACCOUNT: Final = "000000000000"
@@ -130,12 +131,15 @@ users = Table(
     Column("name", String(255), nullable=False),  # what the person types at login
     Column("display_name", String(255), nullable=False, default=""),
     Column("email", String(255), nullable=False, default=""),
-    Column("password_hash", Text, nullable=False),
+    Column("connector", String(64), nullable=False, server_default=""),  # who knows the person; empty: we, locally
+    Column("provider_subject", String(255), nullable=True),  # the provider's name for them; NULL of local users
+    Column("password_hash", Text, nullable=False),  # empty: nobody logs in with a password of ours
     Column("password_changed_at", BigInteger, nullable=False),
     Column("disabled_at", BigInteger, nullable=True),
     Column("managed_by", String(200), nullable=False, default=""),
     Column("created_at", BigInteger, nullable=False),
     UniqueConstraint("issuer", "name"),
+    Index(None, "issuer", "connector", "provider_subject", unique=True),  # NULLs are never the same
 )
 
 clients = Table(
@@ -144,12 +148,13 @@ clients = Table(
     _account(),
     Column("issuer", String(64), primary_key=True),
     Column("client_id", String(2048), primary_key=True),
-    Column("kind", String(16), nullable=False),  # registered (sealed id) | public | machine
+    Column("kind", String(16), nullable=False),  # oauth.client.ClientKind
     Column("name", String(255), nullable=False),
     Column("secret_hash", String(64), nullable=False, default=""),  # SHA-256 hex of 32 random bytes
     Column("redirect_uris", JSON, nullable=False),
     Column("scopes", JSON, nullable=False),
     Column("default_resource", String(2048), nullable=False, default=""),
+    Column("pkce_required", Boolean, nullable=False, server_default=true()),
     Column("disabled_at", BigInteger, nullable=True),
     Column("deleted_at", BigInteger, nullable=True),  # the row stays: a sealed id must stay refused
     Column("managed_by", String(200), nullable=False, default=""),
@@ -169,6 +174,9 @@ grants = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger, nullable=True),
+    Column("upstream", Text, nullable=False, server_default=""),  # the provider's tokens, sealed; empty: none are kept
+    Column("upstream_checked_at", BigInteger, nullable=False, server_default="0"),
+    Column("upstream_lease", BigInteger, nullable=False, server_default="0"),  # until when one process asks for all
     Index(None, "issuer", "subject"),
     Index(None, "issuer", "client_id"),
 )
@@ -250,6 +258,26 @@ ended_sessions = Table(
     Column("number", String(64), primary_key=True),
     Column("sequence", BigInteger, nullable=False),  # the value of the counter ``sessions`` when it ended
     Column("expires_at", BigInteger, nullable=False),  # when it would have ended by itself
+    Index(None, "sequence"),
+)
+
+# What a façade keeps when it is given a database: one-time things that were used, and grants that are over.
+spent = Table(
+    "spent",
+    metadata,
+    Column("digest", String(64), primary_key=True),  # SHA-256 hex
+    Column("kind", String(32), nullable=False),
+    Column("expires_at", BigInteger, nullable=False),  # when it would be refused for its age
+    Index(None, "expires_at"),
+)
+
+ended_grants = Table(
+    "ended_grants",
+    metadata,
+    Column("grant_id", String(64), primary_key=True),
+    Column("sequence", BigInteger, nullable=False),  # the value of the counter ``ended-grants`` when it ended
+    Column("ended_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),  # when nothing issued under it can live any more
     Index(None, "sequence"),
 )
 

@@ -1,4 +1,4 @@
-"""Users of an issuer's local directory."""
+"""Users of an issuer: of its local directory, and people whom an identity provider knows."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,8 @@ from sqlalchemy import delete as delete_from
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from portico.storage.rows import affects, fetch_all, fetch_one, insert_row
+from portico.model.errors import Conflict
+from portico.storage.rows import affects, fetch_all, fetch_one, insert_row, insertion, values_of
 from portico.storage.schema import DEFAULT_ACCOUNT, users
 
 
@@ -16,10 +17,12 @@ class UserRow:
 
     issuer: str
     subject: str  #: random; the ``sub`` of tokens
-    name: str  #: what the person types at login
+    name: str  #: unique in the issuer; what a local user types at login
     display_name: str = ""
     email: str = ""
-    password_hash: str
+    connector: str = ""  #: empty: a local user
+    provider_subject: str | None = None  #: who the provider of ``connector`` says that it is; None: a local user
+    password_hash: str = ""  #: empty: no password fits
     password_changed_at: int
     disabled_at: int | None = None
     managed_by: str = ""
@@ -36,9 +39,43 @@ async def add(conn: AsyncConnection, row: UserRow) -> None:
     await insert_row(conn, users, row, conflict=f"A user named {row.name!r} exists already.")
 
 
+async def remember(conn: AsyncConnection, row: UserRow) -> UserRow:
+    """Insert a person whom a provider knows unless they are there, and return the row that is there.
+
+    The caller looks at ``disabled_at`` of what comes back.
+
+    Raises:
+        Conflict: somebody else of the issuer has that name.
+    """
+    assert row.connector
+    assert row.provider_subject is not None
+    await conn.execute(insertion(conn, users).values(values_of(row)).on_conflict_do_nothing())
+    stored = await by_provider(conn, row.issuer, row.connector, row.provider_subject)
+    if stored is None:
+        raise Conflict(f"Another user named {row.name!r} exists already.")
+    return stored
+
+
 async def by_name(conn: AsyncConnection, issuer: str, name: str) -> UserRow | None:
-    """Return the issuer's user who logs in as ``name``."""
+    """Return the issuer's local user who logs in as ``name``; nobody whom a provider knows has a password of ours."""
+    wanted = (users.c.issuer == issuer, users.c.name == name, users.c.connector == "")
+    return await fetch_one(conn, select(users).where(*wanted), UserRow)
+
+
+async def by_any_name(conn: AsyncConnection, issuer: str, name: str) -> UserRow | None:
+    """Return the issuer's user of that name, wherever they log in: for administrators, never for a login."""
     return await fetch_one(conn, select(users).where(users.c.issuer == issuer, users.c.name == name), UserRow)
+
+
+async def by_provider(conn: AsyncConnection, issuer: str, connector: str, provider_subject: str) -> UserRow | None:
+    """Return the person whom the provider of ``connector`` calls ``provider_subject``."""
+    columns = users.c
+    wanted = (
+        columns.issuer == issuer,
+        columns.connector == connector,
+        columns.provider_subject == provider_subject,
+    )
+    return await fetch_one(conn, select(users).where(*wanted), UserRow)
 
 
 async def by_subject(conn: AsyncConnection, subject: str) -> UserRow | None:
