@@ -54,6 +54,8 @@ endpoints, pages, command line)::
     │   ├── InvalidScope             invalid_scope
     │   ├── InvalidTarget            invalid_target
     │   ├── AccessDenied             access_denied
+    │   ├── ServerError 502          server_error             an identity provider is at fault, or how it is set up
+    │   ├── TemporarilyUnavailable 503  temporarily_unavailable  an identity provider cannot be asked right now
     │   ├── LoginRequired            login_required
     │   ├── ConsentRequired          consent_required
     │   ├── RequestNotSupported      request_not_supported
@@ -390,6 +392,20 @@ class AccessDenied(OAuthError):
     """The person said no (RFC 6749 section 4.1.2.1)."""
 
     code = "access_denied"
+
+
+class ServerError(OAuthError):
+    """An identity provider answers what it must not, or refuses us as we are set up (RFC 6749 section 4.1.2.1)."""
+
+    code = "server_error"
+    status = 502
+
+
+class TemporarilyUnavailable(OAuthError):
+    """An identity provider cannot be asked right now (RFC 6749 section 4.1.2.1)."""
+
+    code = "temporarily_unavailable"
+    status = 503
 
 
 class LoginRequired(OAuthError):

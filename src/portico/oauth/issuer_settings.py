@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from portico.model.errors import ConfigError, Fault
+from portico.oauth.connector_settings import ConnectorSettings
 from portico.oauth.redirect_uri import kind_of
 from portico.oauth.scope import is_scope_token
 
@@ -29,6 +30,7 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     default_scopes: tuple[str, ...] = ()  #: granted when a client asks for none; empty: all of ``scopes``
     scope_descriptions: dict[str, str] = {}  #: what the consent page says in place of a scope
     allowed_redirect_uris: tuple[str, ...] = ()  #: exact; loopback ones need no entry
+    connectors: tuple[ConnectorSettings, ...] = ()  #: who says who a person is; empty: local users
 
     @property
     def redirects(self) -> frozenset[str]:
