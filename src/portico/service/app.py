@@ -17,7 +17,7 @@ from portico.gateway.hop import HEADER_PREFIX
 from portico.model.errors import PorticoError, Unavailable
 from portico.oauth.resource import WELL_KNOWN
 from portico.service.direct import SECURITY_HEADERS, DirectExchange
-from portico.service.process_settings import Network
+from portico.service.keys import Network
 from portico.web.asgi import (
     REQUEST_ID,
     ASGIApp,

@@ -12,7 +12,7 @@ import uvicorn
 from portico.model.errors import ConfigError, Fault
 from portico.service.direct import HeaderBlocks
 from portico.service.http_protocol import DirectApp, HttpProtocol
-from portico.service.process_settings import Listen
+from portico.service.keys import Listen
 from portico.web.asgi import ASGIApp
 
 BACKLOG: Final = 2048  #: connections that wait to be accepted

@@ -17,7 +17,8 @@ from portico.control.relaxations import Ground
 from portico.model.errors import ConfigError, Fault
 from portico.net.egress import Egress
 from portico.service.keyring_file import keyring_faults
-from portico.service.process_settings import ProcessSettings, read_process_settings, unknown_key_faults
+from portico.service.keys import unknown_key_faults
+from portico.service.process_settings import KEYS, ProcessSettings, read_process_settings
 from portico.service.yaml_text import MAX_BYTES, parse_yaml
 from portico.storage.address import address_faults
 
@@ -77,7 +78,7 @@ def load_settings(config: Path | None, *, environ: Mapping[str, str] | None = No
     variables = os.environ if environ is None else environ
     base = Path.cwd() if config is None else config.absolute().parent
     document, faults = ({}, []) if config is None else read_document(config, variables)
-    faults += unknown_key_faults(document, also=frozenset(DECLARED), not_built=NOT_BUILT)
+    faults += unknown_key_faults(document, variables=KEYS, also=frozenset(DECLARED), not_built=NOT_BUILT)
     process = read_process_settings(document, environ=variables, base=base, faults=faults)
     declared, declared_faults = read_declarations(
         document,
