@@ -84,9 +84,13 @@ def token_request(
     if authentication == "client_secret_post":
         form |= {"client_id": client_id, "client_secret": client_secret.reveal()}
         return TokenRequest(form=form, headers={})
-    # RFC 6749 section 2.3.1: both are form-encoded before they are joined.
+    return TokenRequest(form=form, headers={"Authorization": basic(client_id, client_secret)})
+
+
+def basic(client_id: str, client_secret: Secret) -> str:
+    """Return ``client_secret_basic``: both are form-encoded before they are joined (RFC 6749 section 2.3.1)."""
     pair = f"{quote_plus(client_id)}:{quote_plus(client_secret.reveal())}"
-    return TokenRequest(form=form, headers={"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"})
+    return f"Basic {base64.b64encode(pair.encode()).decode()}"
 
 
 def judge_answer(status: int, content_type: str, body: bytes) -> IssuedToken:
@@ -95,7 +99,11 @@ def judge_answer(status: int, content_type: str, body: bytes) -> IssuedToken:
     Raises:
         TokenRefused: it holds an error, or no token that we could use.
     """
-    members = _members(content_type, body)
+    return judge_members(status, read_members(content_type, body))
+
+
+def judge_members(status: int, members: Mapping[str, Any]) -> IssuedToken:
+    """Return the token of an answer whose members were read; raises what :func:`judge_answer` raises."""
     error = members.get("error")
     if error or members.get("ok") is False:
         raise _refusal(status, str(error or "no error code"), members.get("error_description"))
@@ -108,16 +116,16 @@ def judge_answer(status: int, content_type: str, body: bytes) -> IssuedToken:
         raise TokenRefused("the token is too long or holds characters that no header can", blame="provider")
     kind = members.get("token_type")
     if isinstance(kind, str) and kind.lower() != "bearer":
-        raise TokenRefused(f"the token is of type {_shown(kind)}, not Bearer", blame="provider")
+        raise TokenRefused(f"the token is of type {shown(kind)}, not Bearer", blame="provider")
     scope = members.get("scope")
     return IssuedToken(
         access_token=Secret(token),
         expires_in=_seconds(members.get("expires_in")),
-        scope=_shown(scope, MAX_SCOPE_CHARS) if isinstance(scope, str) else None,
+        scope=shown(scope, MAX_SCOPE_CHARS) if isinstance(scope, str) else None,
     )
 
 
-def _members(content_type: str, body: bytes) -> Mapping[str, Any]:
+def read_members(content_type: str, body: bytes) -> Mapping[str, Any]:
     """Read JSON, or a form, which some servers send whatever is asked for; nothing else holds a member."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "application/x-www-form-urlencoded":
@@ -140,8 +148,8 @@ def _without_words(status: int) -> TokenRefused:
 
 
 def _refusal(status: int, error: str, description: object) -> TokenRefused:
-    code = _shown(error)
-    words = f"{code}: {_shown(description)}" if isinstance(description, str) and description else code
+    code = shown(error)
+    words = f"{code}: {shown(description)}" if isinstance(description, str) and description else code
     blame = _BLAMES.get(code)
     if blame is None:
         blame = "client" if status == _UNAUTHORIZED else "provider" if status >= _SERVER_FAULTS else "parameters"
@@ -171,6 +179,6 @@ def _seconds(value: object) -> float | None:
     return float(min(value, MAX_SECONDS)) if value > 0 else None
 
 
-def _shown(text: str, most: int = MAX_ERROR_CHARS) -> str:
+def shown(text: str, most: int = MAX_ERROR_CHARS) -> str:
     """Return a stranger's words without what could break a line, a quotation or a log."""
     return _SHOWN.sub("?", text[:most])
