@@ -21,7 +21,7 @@ async def test_every_location_tells_the_same_issuer_byte_for_byte(world: World, 
     assert document["issuer"] == f"{PUBLIC_URL}/i/main"
     assert document["code_challenge_methods_supported"] == ["S256"]
     assert document["authorization_response_iss_parameter_supported"] is True
-    assert "client_id_metadata_document_supported" not in document
+    assert document["client_id_metadata_document_supported"] is True
     assert document["scopes_supported"] == ["mcp/invoke", "mcp/read", "offline_access"]
     assert set(document["token_endpoint_auth_methods_supported"]) == {
         "none",

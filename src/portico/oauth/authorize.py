@@ -25,10 +25,11 @@ from portico.model.errors import (
     UnsupportedResponseType,
 )
 from portico.oauth.client import Client
+from portico.oauth.client_metadata import may_return_to
 from portico.oauth.issuer_settings import IssuerSettings
 from portico.oauth.parameters import Parameters
 from portico.oauth.pkce import judge_challenge
-from portico.oauth.redirect_uri import matches, usable
+from portico.oauth.redirect_uri import matches
 from portico.oauth.refusal import refusal
 from portico.oauth.registration import HABITUAL_SCOPES
 from portico.oauth.resource_indicator import choose_resource
@@ -103,7 +104,7 @@ def check_redirect(uri: str, client: Client, settings: IssuerSettings) -> None:
     """
     if not any(matches(registered, uri) for registered in client.redirect_uris):
         raise InvalidRedirectUri("The application asked to return to an address that it did not register.")
-    if not usable(uri, settings.redirects):
+    if not may_return_to(uri, client, settings):
         raise InvalidRedirectUri("The application asked to return to an address that is not allowed here.")
 
 

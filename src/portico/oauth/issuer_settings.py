@@ -7,6 +7,8 @@ from typing import Any, Final
 import msgspec
 
 from portico.model.errors import ConfigError, Fault
+from portico.oauth.client_document_settings import ClientDocumentSettings, client_document_faults
+from portico.oauth.connector_faults import connector_faults
 from portico.oauth.connector_settings import ConnectorSettings
 from portico.oauth.redirect_uri import kind_of
 from portico.oauth.scope import is_scope_token
@@ -30,6 +32,7 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     default_scopes: tuple[str, ...] = ()  #: granted when a client asks for none; empty: all of ``scopes``
     scope_descriptions: dict[str, str] = {}  #: what the consent page says in place of a scope
     allowed_redirect_uris: tuple[str, ...] = ()  #: exact; loopback ones need no entry
+    client_documents: ClientDocumentSettings = ClientDocumentSettings()  #: clients that describe themselves at a URL
     connectors: tuple[ConnectorSettings, ...] = ()  #: who says who a person is; empty: local users
 
     @property
@@ -57,7 +60,14 @@ def parse_issuer_settings(name: str, document: Mapping[str, Any]) -> IssuerSetti
 
 
 def _faults(settings: IssuerSettings) -> list[tuple[str, str]]:
-    return [*_name_faults(settings), *_time_faults(settings), *_scope_faults(settings), *_redirect_faults(settings)]
+    return [
+        *_name_faults(settings),
+        *_time_faults(settings),
+        *_scope_faults(settings),
+        *_redirect_faults(settings),
+        *((f"clientDocuments.{path}", fix) for path, fix in client_document_faults(settings.client_documents)),
+        *connector_faults(settings.connectors, settings.scopes),
+    ]
 
 
 def _name_faults(settings: IssuerSettings) -> list[tuple[str, str]]:

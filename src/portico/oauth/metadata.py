@@ -39,6 +39,7 @@ def authorization_server_metadata(issuer: str, settings: IssuerSettings) -> dict
         "token_endpoint_auth_methods_supported": list(CLIENT_AUTHENTICATION),
         "revocation_endpoint_auth_methods_supported": list(CLIENT_AUTHENTICATION),
         "authorization_response_iss_parameter_supported": True,
+        **({"client_id_metadata_document_supported": True} if settings.client_documents.enabled else {}),
         "request_parameter_supported": False,
         "request_uri_parameter_supported": False,
         "claims_parameter_supported": False,
