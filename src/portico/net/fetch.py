@@ -21,6 +21,8 @@ MAX_HEAD_BYTES: Final = 16 * 1024  #: of one header
 READ_SIZE: Final = 16 * 1024
 MAX_CONNECTIONS: Final = 20  #: at once
 
+_NO_HEADERS: Final[Mapping[str, str]] = {}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
@@ -54,6 +56,7 @@ class Fetcher:
         timeout: float,  # noqa: ASYNC109 - becomes the asyncio.timeout of the whole fetch
         allow_private: bool,
         accept: str = "application/json",
+        headers: Mapping[str, str] = _NO_HEADERS,
     ) -> Fetched:
         """Fetch ``url``; any status is an answer, redirects included.
 
@@ -65,7 +68,7 @@ class Fetcher:
             UpstreamTooLarge: the body is longer than ``max_bytes``.
         """
         bounds = _Bounds(max_bytes=max_bytes, seconds=timeout, allow_private=allow_private)
-        return await self._request("GET", url, {"Accept": accept}, None, bounds)
+        return await self._request("GET", url, {"Accept": accept, **headers}, None, bounds)
 
     async def post_form(
         self,

@@ -39,6 +39,11 @@ class ConnectorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     any_account: bool = False  #: whoever has an account there may log in, also where everybody can have one
     allow_private: bool = False  #: the provider may lie on a private address and speak plain http there
 
+    @property
+    def judges_accounts(self) -> bool:
+        """Whether some accounts of the provider are let in and others are not."""
+        return bool(self.allowed_domains or self.allowed_emails or self.required_claims)
+
     def __repr__(self) -> str:
         """Name it and nothing else: it holds a secret."""
         return f"ConnectorSettings(name={self.name!r}, type={self.type!r})"
