@@ -51,32 +51,32 @@ class State:
     name: str
     template: str
     context: dict[str, Any] = field(repr=False)
-    title: str  #: how the document's title begins
+    title: str  #: the document's, without the brand
 
 
-def _login(name: str, title: str = "Log in – ", /, **more: Any) -> State:
+def _login(name: str, title: str = "Log in", /, **more: Any) -> State:
     return State(name=name, template="login.html", context={**LOGIN, **more}, title=title)
 
 
 def _consent(name: str, /, **more: Any) -> State:
-    return State(name=name, template="consent.html", context={**CONSENT, **more}, title="Allow access – ")
+    return State(name=name, template="consent.html", context={**CONSENT, **more}, title="Allow access")
 
 
 def _error(name: str, title: str, message: str, hint: str, code: str) -> State:
     context = {"brand": BASE["brand"], "title": title, "message": message, "hint": hint, "code": code}
-    return State(name=name, template="error.html", context=context, title=f"Problem: {title} – ")
+    return State(name=name, template="error.html", context=context, title=f"Problem: {title}")
 
 
 STATES = (
     _login("login"),
     _login(
         "login-wrong",
-        "Problem: User name or password is wrong. – ",
+        "Problem: User name or password is wrong.",
         problem="User name or password is wrong.",
         name="ada",
     ),
     _login("login-providers", connectors=CONNECTORS),
-    _login("picker", "Choose how to log in – ", connectors=CONNECTORS, local=False),
+    _login("picker", "Choose how to log in", connectors=CONNECTORS, local=False),
     _login(
         "login-long",
         brand=UNBROKEN,
@@ -107,7 +107,7 @@ STATES = (
         name="logout",
         template="logout.html",
         context={**BASE, "user": "Ada Lovelace", "destination_host": "app.example"},
-        title="Log out – ",
+        title="Log out",
     ),
     State(
         name="logged-out",
@@ -116,9 +116,9 @@ STATES = (
             **BASE,
             "providers": [{"title": "Google", "url": "https://provider.example/logout"}],
         },
-        title="Logged out – ",
+        title="Logged out",
     ),
     State(
-        name="logged-out-plain", template="logged_out.html", context={**BASE, "providers": []}, title="Logged out – "
+        name="logged-out-plain", template="logged_out.html", context={**BASE, "providers": []}, title="Logged out"
     ),
 )
