@@ -23,6 +23,7 @@ _COMMANDS: Final = {
     "export": "portico.cli.moves:export",
     "import": "portico.cli.moves:import_",
     "demo": "portico.cli.demo.command:demo",
+    "facade": "portico.cli.facade:facade",
     "users": "portico.cli.users:users",
     "clients": "portico.cli.clients:clients",
     "grants": "portico.cli.grants:grants",

@@ -32,7 +32,6 @@ REQUEST_HEADERS: Final = frozenset(
 RESPONSE_HEADERS: Final = frozenset(
     (
         b"allow",
-        b"cache-control",
         b"content-language",
         b"content-type",
         b"ratelimit",
@@ -44,6 +43,7 @@ RESPONSE_HEADERS: Final = frozenset(
 #: What cannot be named by an administrator either: identity, cookies, what is ours to write.
 _FORBIDDEN: Final = OWNED | {
     b"authorization",
+    b"cache-control",
     b"cookie",
     b"date",
     b"forwarded",

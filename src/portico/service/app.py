@@ -42,7 +42,6 @@ RETRY_AFTER_SECONDS: Final = 5
 _HOST = re.compile(rb"([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?\Z")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{8,128}\Z")
 
-_DIRECT_PREFIX: Final = DATA_PLANE.encode()
 _METADATA: Final = WELL_KNOWN.encode()
 
 _log = structlog.stdlib.get_logger("portico.service")
@@ -63,14 +62,17 @@ class App:
         allowed_hosts: frozenset[str],
         trusted_proxies: Sequence[Network] = (),
         internal: bool = False,
+        data_plane_prefix: str = DATA_PLANE,
     ) -> None:
         """Take the two sides and what the process is configured to trust.
 
         ``direct`` serves MCP requests as the HTTP parser hands them over, the same as ``data_plane`` does over ASGI.
         ``allowed_hosts`` are lower case and without port; a port in ``Host`` is not looked at, because a rebound name
         stays a wrong name on every port (T15). Headers by which replicas know each other are stripped unless this is
-        the address where they talk, which is ``internal``.
+        the address where they talk, which is ``internal``. What is under ``data_plane_prefix`` is the data plane's.
         """
+        self._prefix = data_plane_prefix
+        self._direct_prefix = data_plane_prefix.encode()
         self._data_plane = data_plane
         self._direct = direct
         self._pages = pages
@@ -90,7 +92,7 @@ class App:
         if refusal is not None:
             await answer.error(*refusal)
             return
-        app = self._data_plane if scope["path"].startswith(DATA_PLANE) else self._pages
+        app = self._data_plane if scope["path"].startswith(self._prefix) else self._pages
         try:
             await app(scope, receive, answer.send)
         except ClientDisconnected:
@@ -106,7 +108,7 @@ class App:
 
     def takes(self, target: bytes) -> bool:
         """Say whether :meth:`serve` serves this request target: MCP endpoints, but not what is said about them."""
-        return self._direct is not None and target.startswith(_DIRECT_PREFIX) and _METADATA not in target
+        return self._direct is not None and target.startswith(self._direct_prefix) and _METADATA not in target
 
     async def serve(self, exchange: DirectExchange) -> None:
         """Serve one request of the data plane."""

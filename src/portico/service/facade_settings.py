@@ -124,28 +124,24 @@ class FacadeSettings:
         return f"{self.public_url}{MCP_PATH}"
 
 
-def load_facade_settings(
-    config: Path | None, *, environ: Mapping[str, str] | None = None, options: Mapping[str, str] | None = None
-) -> FacadeSettings:
-    """Read the file, the environment over it, and ``options`` (keys to texts) over both.
+def load_facade_settings(config: Path | None, *, environ: Mapping[str, str] | None = None) -> FacadeSettings:
+    """Read the file, and the environment over it.
 
     The keyring is not looked at: without one a façade still starts, and says on every request what it lacks.
 
     Raises:
         ConfigError: every fault at once; also when the file cannot be read.
     """
-    settings, faults = _read(config, os.environ if environ is None else environ, options or {})
+    settings, faults = _read(config, os.environ if environ is None else environ)
     if faults:
         raise ConfigError(faults)
     return settings
 
 
-def check_facade(
-    config: Path | None, *, environ: Mapping[str, str] | None = None, options: Mapping[str, str] | None = None
-) -> list[Fault]:
+def check_facade(config: Path | None, *, environ: Mapping[str, str] | None = None) -> list[Fault]:
     """Return everything that is wrong, with the keyring too."""
     try:
-        settings, faults = _read(config, os.environ if environ is None else environ, options or {})
+        settings, faults = _read(config, os.environ if environ is None else environ)
     except ConfigError as error:
         return list(error.faults)
     if settings.keyring_keys:
@@ -153,10 +149,7 @@ def check_facade(
     return faults + keyring_faults(settings.keyring_file)
 
 
-def _read(
-    config: Path | None, environ: Mapping[str, str], options: Mapping[str, str]
-) -> tuple[FacadeSettings, list[Fault]]:
-    variables = {**environ, **{FACADE_KEYS[key]: text for key, text in options.items()}}
+def _read(config: Path | None, variables: Mapping[str, str]) -> tuple[FacadeSettings, list[Fault]]:
     base = Path.cwd() if config is None else config.absolute().parent
     document, faults = ({}, []) if config is None else read_document(config, variables)
     faults += unknown_key_faults(document, variables=FACADE_KEYS, also=frozenset({"issuer"}))
