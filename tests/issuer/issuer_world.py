@@ -15,6 +15,8 @@ from portico.crypto.keyring import Keyring
 from portico.crypto.passwords import hash_password
 from portico.crypto.signing import SigningKey
 from portico.issuer.app import IssuerApp
+from portico.net.egress import Egress
+from portico.net.fetch import Fetcher
 from portico.oauth.metadata import issuer_path
 from portico.storage import clients, issuers, signing_keys, users
 from portico.storage.clients import ClientRow
@@ -111,6 +113,7 @@ class World:
     name: str = "main"
     resources: list[str] = field(default_factory=lambda: [f"{PUBLIC_URL}/g/tools/mcp"])
     app: IssuerApp = field(init=False)
+    fetcher: Fetcher = field(default_factory=lambda: Fetcher(egress=Egress()))
     known: str | None = None
 
     def __post_init__(self) -> None:
@@ -121,6 +124,7 @@ class World:
         self.app = IssuerApp(
             database=self.database,
             keyring=self.keyring,
+            fetcher=self.fetcher,
             public_url=self.public_url,
             resources=lambda issuer: list(self.resources) if issuer == self.url else [],
             resource_name=lambda resource: "Tools" if resource.endswith("/g/tools/mcp") else "",

@@ -24,7 +24,7 @@ _HEADER: Final = "# Portico's sealing keys: the first seals, all open. Keep this
 
 @click.group()
 def keyring() -> None:
-    """Sealing keys (a file): init, list, rotate, drop. Signing keys (in the database): signing."""
+    """Sealing keys (a file): init, list, rotate, retire, drop. Signing keys (in the database): signing."""
 
 
 @keyring.command("init")
@@ -42,8 +42,8 @@ def init(file: Path) -> None:
 @json_option
 def list_keys(config: Path, *, as_json: bool) -> None:
     """List the sealing keys by id, in order."""
-    kids = Keyring.parse(_read(_file(config))).kids
-    rows = [{"id": kid, "state": "opens" if index else "seals and opens"} for index, kid in enumerate(kids)]
+    keys = Keyring.parse(_read(_file(config)))
+    rows = [{"id": kid, "state": _state(index, retired=kid in keys.retired)} for index, kid in enumerate(keys.kids)]
     print_rows(rows, _COLUMNS, as_json=as_json, empty="No keys.")
 
 
@@ -58,6 +58,26 @@ def rotate(config: Path) -> None:
     click.echo(f"{kid} seals from now on. Running processes follow when they reload the file.")
 
 
+@keyring.command("retire")
+@click.argument("kid")
+@config_option
+def retire(kid: str, config: Path) -> None:
+    """Let the sealing key KID open nothing more than the ids of clients that registered under it.
+
+    The routine end of a key that was rotated out: people log in again where a session or token is of that key, and
+    clients, which do not recover from a dead id, keep theirs.
+    """
+    file = _file(config)
+    former = _read(file)
+    keys = Keyring.parse(former)
+    _require(file, keys, kid)
+    if kid == keys.kids[0]:
+        raise PorticoError("It is the key that seals. Put a new one in front first: portico keyring rotate")
+    lines = [f"~{line.strip()}" if line.strip().startswith(f"{kid}:") else line for line in former.splitlines()]
+    _write(file, "\n".join(lines) + "\n")
+    click.echo(f"{kid} is retired. Running processes follow when they reload the file.")
+
+
 @keyring.command("drop")
 @click.argument("kid")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -69,15 +89,14 @@ def drop(kid: str, config: Path, *, yes: bool) -> int:
     """
     file = _file(config)
     former = _read(file)
-    kids = Keyring.parse(former).kids
-    if kid not in kids:
-        raise NotFound(f"{file} has no key {kid!r}; it has: {', '.join(kids)}")
-    if len(kids) == 1:
-        raise PorticoError("It is the only key. Put a new one in front first: portico keyring rotate")
+    keys = Keyring.parse(former)
+    _require(file, keys, kid)
+    if set(keys.kids) - keys.retired <= {kid}:
+        raise PorticoError("It is the only key that seals. Put a new one in front first: portico keyring rotate")
     if not yes and not click.confirm(f"What {kid} sealed is lost for good. Drop it?", err=True):
         click.echo("Nothing was dropped.", err=True)
         return 1
-    kept = [line for line in former.splitlines() if not line.strip().startswith(f"{kid}:")]
+    kept = [line for line in former.splitlines() if not line.strip().removeprefix("~").startswith(f"{kid}:")]
     _write(file, "\n".join(kept) + "\n")
     click.echo(f"{kid} is dropped.")
     return 0
@@ -136,6 +155,17 @@ def make_keyring_file(file: Path) -> None:
         PorticoError: it cannot be written.
     """
     _write(file, f"{_HEADER}\n{generate_line(_new_kid(set()))}\n")
+
+
+def _state(index: int, *, retired: bool) -> str:
+    if retired:
+        return "retired: opens ids of registered clients"
+    return "opens" if index else "seals and opens"
+
+
+def _require(file: Path, keys: Keyring, kid: str) -> None:
+    if kid not in keys.kids:
+        raise NotFound(f"{file} has no key {kid!r}; it has: {', '.join(keys.kids)}")
 
 
 def _new_kid(taken: set[str]) -> str:

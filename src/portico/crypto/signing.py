@@ -2,9 +2,15 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, derive_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from joserfc.jwk import ECKey
+
+SEED_BYTES: Final = 48  #: 128 bits more than the order, so that what is left of it shows no bias
+
+_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # of P-256
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +29,18 @@ class SigningKey:
     def from_private_json(cls, text: bytes) -> "SigningKey":
         """Read what :meth:`private_json` wrote."""
         return cls._of(ECKey.import_key(json.loads(text)))
+
+    @classmethod
+    def derived(cls, seed: bytes) -> "SigningKey":
+        """Make the key that ``seed`` stands for, always the same (FIPS 186-5 appendix A.2.1: extra random bits).
+
+        Args:
+            seed: :data:`SEED_BYTES` secret, uniformly distributed bytes.
+        """
+        scalar = int.from_bytes(seed) % (_ORDER - 1) + 1
+        private = derive_private_key(scalar, SECP256R1())
+        pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        return cls._of(ECKey.import_key(pem))
 
     @classmethod
     def _of(cls, key: ECKey) -> "SigningKey":

@@ -13,16 +13,23 @@ from starlette.routing import Route
 from portico.crypto.keyring import Keyring
 from portico.issuer import documents, register
 from portico.issuer.authorize import authorize
+from portico.issuer.client_documents import ClientDocuments
 from portico.issuer.consent import consent
+from portico.issuer.introspect import introspect
 from portico.issuer.login import login
 from portico.issuer.passwords import PasswordCheck
-from portico.issuer.powers import Powers
+from portico.issuer.powers import Local, Powers
+from portico.issuer.provider_login import callback
+from portico.issuer.providers import Providers
+from portico.issuer.redeem import Means
 from portico.issuer.rendering import json_error, page_error
 from portico.issuer.revoke import revoke
 from portico.issuer.store import Issuer, Issuers
+from portico.issuer.stored import StoredLedger
 from portico.issuer.throttle import LoginThrottle, RateLimit
 from portico.issuer.token import token
 from portico.model.errors import NotFound, PorticoError
+from portico.net.fetch import Fetcher
 from portico.oauth.metadata import ROOT, issuer_path, openid_paths, server_metadata_paths
 from portico.storage.engine import Database
 from portico.web.asgi import ASGIApp, Receive, Scope, Send
@@ -51,8 +58,10 @@ def _endpoints(path: str) -> tuple[Endpoint, ...]:
         Endpoint(path=f"{path}/authorize", method="GET", surface="page", handler=authorize),
         Endpoint(path=f"{path}/login", method="POST", surface="page", handler=login),
         Endpoint(path=f"{path}/consent", method="POST", surface="page", handler=consent),
+        Endpoint(path=f"{path}/callback", method="GET", surface="page", handler=callback),
         Endpoint(path=f"{path}/token", method="POST", surface="json", handler=token),
         Endpoint(path=f"{path}/revoke", method="POST", surface="json", handler=revoke),
+        Endpoint(path=f"{path}/introspect", method="POST", surface="json", handler=introspect),
         Endpoint(path=f"{path}/register", method="POST", surface="json", handler=register.register),
         Endpoint(path=f"{path}/jwks", method="GET", surface="json", handler=documents.jwks),
         *(
@@ -75,6 +84,7 @@ class IssuerApp:
         *,
         database: Database,
         keyring: Keyring,
+        fetcher: Fetcher,
         public_url: str,
         resources: Callable[[str], Sequence[str]],
         cookie_suffix: str,
@@ -87,12 +97,17 @@ class IssuerApp:
         ``resources`` gives the resources of the gateways that trust an issuer, by its URL; ``resource_name`` what
         people call one. ``cookie_suffix`` keeps two Porticos on one laptop apart.
         """
-        self.issuers = Issuers(database, keyring, public_url=public_url)
+        self._providers = Providers(fetcher, clock=clock)
+        self.issuers = Issuers(database, keyring, self._providers, public_url=public_url)
+        means = Means(keyring=keyring, clock=clock, random=random)
+        self._documents = ClientDocuments(fetcher, clock=clock)
+        self._ledger = StoredLedger(database, means, self._documents)
         self._powers = Powers(
             public_url=public_url,
-            database=database,
             keyring=keyring,
             issuers=self.issuers,
+            ledger=self._ledger,
+            local=Local(database=database, passwords=PasswordCheck(), throttle=LoginThrottle()),
             resources=resources,
             resource_name=resource_name,
             clock=clock,
@@ -100,8 +115,6 @@ class IssuerApp:
             pages=Pages(["portico.issuer"]),
             cookies=Cookies(public_url, cookie_suffix),
             sessions=Sessions(keyring, random=random),
-            passwords=PasswordCheck(),
-            login_throttle=LoginThrottle(),
             registrations=RateLimit(burst=register.BURST, per_second=register.PER_SECOND),
         )
 
@@ -123,7 +136,18 @@ class IssuerApp:
 
     def routes(self) -> list[Route]:
         """Return the routes, at the origin's root: the metadata's locations demand it."""
-        return [Route(endpoint.path, _serve(self._powers, endpoint)) for endpoint in ENDPOINTS]
+        return issuer_routes(self._powers)
+
+    async def aclose(self) -> None:
+        """Wait for what must not be given up half-way, and stop the rest."""
+        await self._ledger.aclose()
+        await self._documents.aclose()
+        await self._providers.aclose()
+
+
+def issuer_routes(powers: Powers) -> list[Route]:
+    """Return the routes of every issuer that ``powers`` know."""
+    return [Route(endpoint.path, _serve(powers, endpoint)) for endpoint in ENDPOINTS]
 
 
 def _serve(powers: Powers, endpoint: Endpoint) -> ASGIApp:

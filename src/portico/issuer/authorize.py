@@ -1,12 +1,12 @@
 """``GET /authorize``: judge the request, then show the login or the consent page."""
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from portico.issuer.clients import find_client
 from portico.issuer.consent import consent_page
-from portico.issuer.login import login_page
-from portico.issuer.people import session_of, user_of
+from portico.issuer.entrance import entrance
+from portico.issuer.people import person_of
 from portico.issuer.powers import Powers
 from portico.issuer.store import Issuer
 from portico.model.errors import ConsentRequired, InvalidRequest, LoginRequired, OAuthError
@@ -27,10 +27,8 @@ async def authorize(powers: Powers, issuer: Issuer, request: Request) -> Respons
     """
     issuer.key()
     parameters = read_query(request)
-    session = session_of(powers, issuer, request)
-    async with powers.database.read() as conn:
-        client = await find_client(conn, powers.keyring, issuer.name, parameters.required("client_id"))
-        user = await user_of(conn, issuer, session)
+    client = await powers.ledger.find_client(issuer, parameters.required("client_id"))
+    person = await person_of(powers, issuer, request)
     if client is None:
         raise InvalidRequest("The application is not known here, or it was removed.")
     redirect_uri = judge_redirect(parameters, client, issuer.settings)
@@ -45,12 +43,13 @@ async def authorize(powers: Powers, issuer: Issuer, request: Request) -> Respons
             resources=powers.resources(issuer.url),
         )
         prompt = judge_prompt(parameters)
-        if session is None or user is None or prompt.login:
+        if person is None or prompt.login:
             if prompt.silent:
                 raise LoginRequired("Nobody is logged in.")
-            return login_page(powers, issuer, request, asked, client)
+            asked = msgspec.structs.replace(asked, login=prompt.login)
+            return entrance(powers, issuer, request, asked, client)
         if prompt.silent:
             raise ConsentRequired("Consent is asked for each time.")
-        return consent_page(powers, issuer, request, asked, client=client, session=session, user=user)
+        return consent_page(powers, issuer, request, asked, client=client, person=person)
     except OAuthError as error:
         return see_other(error_url(redirect_uri, error, state=state, issuer=issuer.url))

@@ -15,17 +15,33 @@ from portico.storage.clients import ClientRow
 _PRINTABLE: Final = re.compile(r"[!-~]+\Z", re.ASCII)
 
 
-async def find_client(conn: AsyncConnection, keyring: Keyring, issuer: str, client_id: str) -> Client | None:
+def well_formed(client_id: str) -> bool:
+    """Tell whether a client of ours could be called so; nothing else is looked up."""
+    return len(client_id) <= MAX_CLIENT_ID_CHARS and _PRINTABLE.match(client_id) is not None
+
+
+async def find_client(
+    conn: AsyncConnection, keyring: Keyring, issuer: str, client_id: str, *, document: Client | None = None
+) -> Client | None:
     """Return the living client of ``client_id``, None when it is unknown, tampered with, disabled or deleted.
+
+    ``document`` is the client as its own metadata describes it, fetched before the transaction.
 
     Raises:
         StorageUnavailable: whether it was disabled cannot be known.
     """
-    if len(client_id) > MAX_CLIENT_ID_CHARS or not _PRINTABLE.match(client_id):
+    if not well_formed(client_id):
         return None
     row = await clients.get(conn, issuer, client_id)
-    if row is not None:
+    if row is not None and row.kind != "document":
         return _living(row)
+    if row is not None and (row.disabled_at is not None or row.deleted_at is not None):
+        return None
+    return document if document is not None else sealed_client(keyring, issuer, client_id)
+
+
+def sealed_client(keyring: Keyring, issuer: str, client_id: str) -> Client | None:
+    """Return the client that registered itself and holds itself in its id, None when it is not one of ours."""
     try:
         return registered_client(client_id, keyring.open(PURPOSE, client_id, aad=issuer.encode()))
     except SealError:
@@ -33,11 +49,11 @@ async def find_client(conn: AsyncConnection, keyring: Keyring, issuer: str, clie
 
 
 def remembered(client: Client, issuer: str, now: int) -> ClientRow:
-    """Return the row that a registered client gets at its first granted consent."""
+    """Return the row that a client which named itself gets at its first granted consent."""
     return ClientRow(
         issuer=issuer,
         client_id=client.id,
-        kind="registered",
+        kind=client.kind,
         name=client.name,
         redirect_uris=client.redirect_uris,
         created_at=now,

@@ -41,8 +41,9 @@ class ConsentForm(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     browser: str
     issued_at: int
     grant_id: str  #: of the grant that it may become, once: the id is the table's key
-    subject: str
-    session: str
+    subject: str = ""  #: of the local user who is logged in
+    session: str = ""
+    connector: str = ""  #: of the provider where somebody will log in, who is not known yet
 
 
 def browser_of(powers: Powers, issuer: Issuer, request: Request) -> str:
@@ -76,6 +77,20 @@ def seal_consent(powers: Powers, issuer: Issuer, request: AuthorizationRequest, 
     return _seal(powers, issuer, _CONSENT, form)
 
 
+def seal_provider_consent(
+    powers: Powers, issuer: Issuer, request: AuthorizationRequest, browser: str, connector: str
+) -> str:
+    """Return the hidden field of a consent form that is answered before the login at a provider."""
+    form = ConsentForm(
+        request=request,
+        browser=_digest(browser),
+        issued_at=int(powers.clock()),
+        grant_id=powers.random(16).hex(),
+        connector=connector,
+    )
+    return _seal(powers, issuer, _CONSENT, form)
+
+
 def open_login(powers: Powers, issuer: Issuer, request: Request, sealed: str) -> AuthorizationRequest:
     """Return the request of a login form.
 
@@ -99,12 +114,12 @@ def open_consent(powers: Powers, issuer: Issuer, request: Request, sealed: str) 
 
 
 def _seal(powers: Powers, issuer: Issuer, purpose: str, form: msgspec.Struct) -> str:
-    return powers.keyring.seal(purpose, msgspec.msgpack.encode(form), aad=issuer.name.encode(), random=powers.random)
+    return powers.keyring.seal(purpose, msgspec.msgpack.encode(form), aad=issuer.url.encode(), random=powers.random)
 
 
 def _open(powers: Powers, issuer: Issuer, purpose: str, sealed: str, kind: type[F]) -> F:
     try:
-        plaintext = powers.keyring.open(purpose, sealed, aad=issuer.name.encode())
+        plaintext = powers.keyring.open(purpose, sealed, aad=issuer.url.encode())
         return msgspec.msgpack.decode(plaintext, type=kind)
     except (SealError, msgspec.DecodeError) as error:
         raise Forbidden("This form was not made here, or it was changed.", detail="seal") from error

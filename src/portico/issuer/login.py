@@ -1,4 +1,4 @@
-"""The login page of local users, and ``POST /login``."""
+"""``POST /login``: a local user proves a password, or a person chooses a provider."""
 
 from typing import Final
 from urllib.parse import urlencode, urlsplit
@@ -6,14 +6,13 @@ from urllib.parse import urlencode, urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
-from portico.issuer.clients import find_client
-from portico.issuer.flow import bind, browser_of, open_login, seal_login
+from portico.issuer.consent import provider_consent_page
+from portico.issuer.entrance import login_page
+from portico.issuer.flow import open_login
 from portico.issuer.people import address_of
-from portico.issuer.powers import Powers
+from portico.issuer.powers import Local, Powers
 from portico.issuer.store import Issuer
-from portico.model.errors import InvalidRequest, LimitExceeded
-from portico.oauth.authorize import AuthorizationRequest
-from portico.oauth.client import Client
+from portico.model.errors import Forbidden, InvalidRequest, LimitExceeded
 from portico.storage import users
 from portico.storage.users import UserRow
 from portico.web.forms import read_form
@@ -25,37 +24,11 @@ MAX_PASSWORD_CHARS: Final = 1024
 _WRONG: Final = "User name or password is wrong."
 
 
-def login_page(
-    powers: Powers,
-    issuer: Issuer,
-    request: Request,
-    asked: AuthorizationRequest,
-    client: Client,
-    *,
-    problem: str = "",
-    name: str = "",
-    status: int = 200,
-) -> Response:
-    """Return the login page; its form is sealed and bound to this browser (login CSRF)."""
-    browser = browser_of(powers, issuer, request)
-    parts = urlsplit(issuer.url)
-    context = {
-        "brand": issuer.title,
-        "host": parts.netloc,
-        "client": client.name,
-        "action": f"{parts.path}/login",
-        "flow": seal_login(powers, issuer, asked, browser),
-        "problem": problem,
-        "name": name,
-    }
-    response = powers.pages.render("login.html", context, status=status, form_action="'self'")
-    return bind(powers, issuer, response, browser)
-
-
 async def login(powers: Powers, issuer: Issuer, request: Request) -> Response:
-    """Check name and password, begin a session, and go back to the authorization request.
+    """Check name and password, begin a session, and go back to the authorization request; or ask for consent.
 
-    Unknown, disabled and locked accounts look alike in text, status and time.
+    Unknown, disabled and locked accounts look alike in text, status and time. With a provider the consent page comes
+    before anybody is sent there (MCP security best practices, "confused deputy").
 
     Raises:
         Forbidden: the form is not ours, of another browser, or too old.
@@ -64,14 +37,18 @@ async def login(powers: Powers, issuer: Issuer, request: Request) -> Response:
     refuse_cross_site(request, powers.public_url)
     form = await read_form(request)
     asked = open_login(powers, issuer, request, form.one("flow"))
-    name, password = form.one("name").strip(), form.one("password")
-    async with powers.database.read() as conn:
-        client = await find_client(conn, powers.keyring, issuer.name, asked.client_id)
-        user = await users.by_name(conn, issuer.name, name)
+    client = await powers.ledger.find_client(issuer, asked.client_id)
     if client is None:
         raise InvalidRequest("The application was removed meanwhile.")
+    chosen = form.one("connector")
+    if chosen:
+        connector = issuer.provider(chosen).settings
+        return provider_consent_page(powers, issuer, request, asked, client=client, connector=connector)
+    if powers.local is None or not issuer.local:
+        raise Forbidden("Nobody logs in with a password here.")
+    name, password = form.one("name").strip(), form.one("password")
     try:
-        proven = await _prove(powers, issuer, user, name=name, password=password, address=address_of(request))
+        proven = await _prove(powers, powers.local, issuer, name, password, address=address_of(request))
     except LimitExceeded as error:
         response = login_page(
             powers, issuer, request, asked, client, problem=error.public, name=name, status=error.status
@@ -87,14 +64,16 @@ async def login(powers: Powers, issuer: Issuer, request: Request) -> Response:
 
 
 async def _prove(
-    powers: Powers, issuer: Issuer, user: UserRow | None, *, name: str, password: str, address: str
+    powers: Powers, local: Local, issuer: Issuer, name: str, password: str, *, address: str
 ) -> UserRow | None:
-    wait = powers.login_throttle.attempt(issuer.name, name, address, powers.clock())
+    async with local.database.read() as conn:
+        user = await users.by_name(conn, issuer.name, name)
+    wait = local.throttle.attempt(issuer.name, name, address, powers.clock())
     if wait > 0:
         raise LimitExceeded("Too many attempts. Wait a little, then try again.", retry_after=wait)
-    stored = user.password_hash if user is not None and len(password) <= MAX_PASSWORD_CHARS else None
-    fits = await powers.passwords.verify(stored, password[:MAX_PASSWORD_CHARS])
+    stored = user.password_hash or None if user is not None and len(password) <= MAX_PASSWORD_CHARS else None
+    fits = await local.passwords.verify(stored, password[:MAX_PASSWORD_CHARS])
     if user is None or not fits or user.disabled_at is not None:
         return None
-    powers.login_throttle.succeeded(issuer.name, name, address)
+    local.throttle.succeeded(issuer.name, name, address)
     return user

@@ -1,5 +1,7 @@
 """Who is logged in: the session cookie of an issuer's pages and the living user behind it."""
 
+from dataclasses import dataclass
+
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 
@@ -8,6 +10,28 @@ from portico.issuer.store import Issuer
 from portico.storage import users
 from portico.storage.users import UserRow
 from portico.web.sessions import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedIn:
+    """A local user and the login of this browser."""
+
+    session: Session
+    user: UserRow
+
+
+async def person_of(powers: Powers, issuer: Issuer, request: Request) -> LoggedIn | None:
+    """Return who is logged in here with a password of ours; nobody ever is through a provider.
+
+    Raises:
+        StorageUnavailable: whether the user still exists cannot be known.
+    """
+    session = session_of(powers, issuer, request)
+    if session is None or powers.local is None or not issuer.local:
+        return None
+    async with powers.local.database.read() as conn:
+        user = await user_of(conn, issuer, session)
+    return None if user is None else LoggedIn(session=session, user=user)
 
 
 def session_of(powers: Powers, issuer: Issuer, request: Request) -> Session | None:
@@ -21,7 +45,7 @@ async def user_of(conn: AsyncConnection, issuer: Issuer, session: Session | None
     if session is None:
         return None
     user = await users.by_subject(conn, session.subject)
-    if user is None or user.issuer != issuer.name or user.disabled_at is not None:
+    if user is None or user.issuer != issuer.name or user.connector or user.disabled_at is not None:
         return None
     return user if user.password_changed_at <= session.authenticated_at else None
 

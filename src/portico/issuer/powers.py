@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from portico.crypto.keyring import Keyring
+from portico.issuer.ledger import Ledger
 from portico.issuer.passwords import PasswordCheck
-from portico.issuer.store import Issuers
+from portico.issuer.store import IssuerSource
 from portico.issuer.throttle import LoginThrottle, RateLimit
 from portico.storage.engine import Database
 from portico.web.cookies import Cookies
@@ -14,13 +15,23 @@ from portico.web.sessions import Sessions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Local:
+    """The directory of people whose passwords we keep."""
+
+    database: Database
+    passwords: PasswordCheck
+    throttle: LoginThrottle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Powers:
     """Constructor arguments of the handlers, together."""
 
     public_url: str
-    database: Database
     keyring: Keyring
-    issuers: Issuers
+    issuers: IssuerSource
+    ledger: Ledger
+    local: Local | None  #: None where there is no database
     resources: Callable[[str], Sequence[str]]  #: issuer URL to the resources of the gateways that trust it
     resource_name: Callable[[str], str]  #: resource to the gateway's name for people, empty when unknown
     clock: Callable[[], float]
@@ -28,6 +39,4 @@ class Powers:
     pages: Pages
     cookies: Cookies
     sessions: Sessions
-    passwords: PasswordCheck
-    login_throttle: LoginThrottle
     registrations: RateLimit

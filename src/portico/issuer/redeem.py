@@ -8,13 +8,15 @@ What must be written although the client is refused (the end of a family whose t
 error, not raised, because raising rolls back.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from portico.crypto.keyring import Keyring
 from portico.issuer.grants import living_grant
-from portico.issuer.powers import Powers
+from portico.issuer.ledger import Issued
 from portico.issuer.store import Issuer
 from portico.model.errors import InvalidGrant, SealError
 from portico.oauth.client import Client
@@ -39,19 +41,16 @@ _REUSED: Final = "It was used before; everything issued under this grant is revo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Issued:
-    """What an access token is to be made of."""
+class Means:
+    """What codes and tokens are made with."""
 
-    subject: str
-    client_id: str
-    scopes: tuple[str, ...]
-    resource: str
-    grant_id: str = ""
-    refresh_token: str = ""
+    keyring: Keyring
+    clock: Callable[[], float]
+    random: Callable[[int], bytes]
 
 
 async def redeem_code(
-    conn: AsyncConnection, powers: Powers, issuer: Issuer, client: Client, asked: CodeExchange
+    conn: AsyncConnection, means: Means, issuer: Issuer, client: Client, asked: CodeExchange
 ) -> Issued | InvalidGrant:
     """Use an authorization code up (RFC 6749 section 4.1.3); a second use ends its grant (section 4.1.2).
 
@@ -59,7 +58,7 @@ async def redeem_code(
         InvalidGrant: the code is not this client's, or does not fit; nothing changed.
         InvalidTarget: another resource than the authorized one.
     """
-    now, digest = int(powers.clock()), token_digest(asked.code)
+    now, digest = int(means.clock()), token_digest(asked.code)
     row = await authorization_codes.find(conn, digest)
     if row is None or (row.issuer, row.client_id) != (issuer.name, client.id):
         raise InvalidGrant(_UNKNOWN)
@@ -72,9 +71,11 @@ async def redeem_code(
             expires_at=row.expires_at,
         )
         judge_code(asked, terms, now=now)
-        grant = await living_grant(conn, issuer, row.grant_id, now)
+        grant, user = await living_grant(conn, issuer, row.grant_id, now)
         if await authorization_codes.take(conn, digest, now) is not None:
-            token = new_token(powers.random)
+            if user.connector and not grant.upstream:  # nobody could be asked whether the person may still
+                return _issued(grant, grant.scopes, "")
+            token = new_token(means.random)
             await _add_refresh(conn, issuer, grant, token, now)
             return _issued(grant, grant.scopes, token)
     await revocations.end_grant(conn, issuer.url, row.grant_id, now)
@@ -82,7 +83,7 @@ async def redeem_code(
 
 
 async def rotate(
-    conn: AsyncConnection, powers: Powers, issuer: Issuer, client: Client, asked: RefreshExchange
+    conn: AsyncConnection, means: Means, issuer: Issuer, client: Client, asked: RefreshExchange
 ) -> Issued | InvalidGrant:
     """Exchange a refresh token for its successor (RFC 6749 section 6, RFC 9700 section 4.14.2).
 
@@ -94,35 +95,35 @@ async def rotate(
         InvalidScope: more scopes than were granted.
         InvalidTarget: another resource than the authorized one.
     """
-    now, digest = int(powers.clock()), token_digest(asked.token)
+    now, digest = int(means.clock()), token_digest(asked.token)
     row = await refresh_tokens.find(conn, digest)
     if row is None or (row.issuer, row.client_id) != (issuer.name, client.id):
         raise InvalidGrant(_UNKNOWN)
-    grant = await living_grant(conn, issuer, row.grant_id, now)
+    grant, _ = await living_grant(conn, issuer, row.grant_id, now)
     scopes = judge_refresh_scopes(asked.scope, grant.scopes) if row.used_at is None else ()
     same_resource(asked.resource, grant.resource)
     if row.used_at is None:
         if now >= row.expires_at:
             raise InvalidGrant(_UNKNOWN)
-        token = new_token(powers.random)
-        sealed = powers.keyring.seal(_SUCCESSOR, token.encode(), aad=digest.encode(), random=powers.random)
+        token = new_token(means.random)
+        sealed = means.keyring.seal(_SUCCESSOR, token.encode(), aad=digest.encode(), random=means.random)
         if await refresh_tokens.take(conn, digest, now, sealed) is not None:
             await _add_refresh(conn, issuer, grant, token, now)
             return _issued(grant, scopes, token)
         row = await refresh_tokens.find(conn, digest)
-    token = await _successor(conn, powers, row, now) if row is not None else ""
+    token = await _successor(conn, means, row, now) if row is not None else ""
     if token:
         return _issued(grant, judge_refresh_scopes(asked.scope, grant.scopes), token)
     await revocations.end_grant(conn, issuer.url, grant.id, now)
     return InvalidGrant(_REUSED)
 
 
-async def _successor(conn: AsyncConnection, powers: Powers, row: RefreshTokenRow, now: int) -> str:
+async def _successor(conn: AsyncConnection, means: Means, row: RefreshTokenRow, now: int) -> str:
     """Return the successor of a rotated token when it may be given again, else nothing."""
     if row.used_at is None or now > row.used_at + GRACE_SECONDS:
         return ""
     try:
-        token = powers.keyring.open(_SUCCESSOR, row.successor, aad=row.token_hash.encode()).decode()
+        token = means.keyring.open(_SUCCESSOR, row.successor, aad=row.token_hash.encode()).decode()
     except SealError:
         return ""
     successor = await refresh_tokens.find(conn, token_digest(token))

@@ -5,12 +5,17 @@ Metadata and keys are answered from here, so they go on while the database is aw
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Final, Literal, Protocol
 
 from portico.crypto.keyring import Keyring
 from portico.crypto.signing import SigningKey
-from portico.model.errors import KeysUnavailable, SealError
+from portico.issuer.provider import Provider
+from portico.issuer.providers import CONNECTOR_SECRET, Providers
+from portico.model.errors import Forbidden, KeysUnavailable, SealError
+from portico.model.secret import Secret
+from portico.oauth.connector_settings import ConnectorSettings
 from portico.oauth.issuer_settings import IssuerSettings, parse_issuer_settings
 from portico.oauth.jwk import VerificationKey, load_keys
 from portico.oauth.metadata import authorization_server_metadata, issuer_url, openid_configuration
@@ -19,7 +24,10 @@ from portico.storage.engine import Database
 from portico.storage.issuers import IssuerRow
 from portico.storage.signing_keys import SigningKeyRow
 
-PURPOSE = "signing-key"  #: of the seal; ``issuer|kid`` is its associated data
+PURPOSE: Final = "signing-key"  #: of the seal; ``issuer|kid`` is its associated data
+
+#: What access tokens are: our own; our own with the provider's sealed inside; or the provider's as they are.
+TokenMode = Literal["own", "wrap", "passthrough"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +41,8 @@ class Issuer:
     jwks: bytes
     verification_keys: Mapping[str, VerificationKey]  #: by key id; the same as in ``jwks``
     signing_key: SigningKey | None = field(repr=False)
+    providers: Mapping[str, Provider] = field(repr=False)  #: by connector; without those whose secret cannot be had
+    tokens: TokenMode = "own"
 
     @property
     def name(self) -> str:
@@ -43,6 +53,30 @@ class Issuer:
     def title(self) -> str:
         """What its pages are called."""
         return self.settings.title or "Portico"
+
+    @property
+    def local(self) -> bool:
+        """Whether people log in with a password of ours."""
+        return any(connector.type == "local" for connector in self.settings.connectors) or not self.settings.connectors
+
+    @property
+    def connectors(self) -> tuple[ConnectorSettings, ...]:
+        """The identity providers that people may log in with, in order."""
+        return tuple(connector for connector in self.settings.connectors if connector.type != "local")
+
+    def provider(self, connector: str) -> Provider:
+        """Return the provider behind a connector.
+
+        Raises:
+            Forbidden: there is none of that name (any more).
+            KeysUnavailable: its secret cannot be opened.
+        """
+        if all(one.name != connector for one in self.connectors):
+            raise Forbidden("This way to log in is not offered any more.", detail=f"connector {connector!r}")
+        provider = self.providers.get(connector)
+        if provider is None:
+            raise KeysUnavailable("This way to log in is not available right now.", detail=f"connector {connector!r}")
+        return provider
 
     def key(self) -> SigningKey:
         """Return the key that signs.
@@ -55,12 +89,21 @@ class Issuer:
         return self.signing_key
 
 
-class Issuers:
-    """Every issuer by name; each is replaced as a whole."""
+class IssuerSource(Protocol):
+    """Gives the issuers that are served."""
 
-    def __init__(self, database: Database, keyring: Keyring, *, public_url: str) -> None:
+    def get(self, name: str) -> Issuer | None:
+        """Return an issuer, None when there is none of that name."""
+        ...
+
+
+class Issuers:
+    """Every issuer of a database by name; each is replaced as a whole."""
+
+    def __init__(self, database: Database, keyring: Keyring, providers: Providers, *, public_url: str) -> None:
         self._database = database
         self._keyring = keyring
+        self._providers = providers
         self._public_url = public_url
         self._issuers: dict[str, Issuer] = {}
 
@@ -100,17 +143,29 @@ class Issuers:
 
     def _compile(self, row: IssuerRow, keys: list[SigningKeyRow]) -> Issuer:
         settings = parse_issuer_settings(row.name, row.document)
-        url = issuer_url(self._public_url, row.name)
-        key_set = {"keys": [key.public_jwk for key in keys]}
-        return Issuer(
-            settings=settings,
-            url=url,
-            metadata=_json(authorization_server_metadata(url, settings)),
-            openid_configuration=_json(openid_configuration(url, settings)),
-            jwks=_json(key_set),
-            verification_keys=load_keys(key_set).keys,
+        return compile_issuer(
+            settings,
+            issuer_url(self._public_url, row.name),
+            keys=[key.public_jwk for key in keys],
             signing_key=self._current(keys),
+            providers=self._providers,
+            secrets=self._secrets(settings),
         )
+
+    def _secrets(self, settings: IssuerSettings) -> dict[str, Secret]:
+        """Open the secrets of connectors; one whose sealing key was dropped is left out, and so its connector is."""
+        opened: dict[str, Secret] = {}
+        for connector in settings.connectors:
+            if not connector.client_secret:
+                opened[connector.name] = Secret("")
+                continue
+            aad = f"{settings.name}|{connector.name}".encode()
+            try:
+                secret = self._keyring.open(CONNECTOR_SECRET, connector.client_secret, aad=aad).decode()
+            except SealError:
+                continue
+            opened[connector.name] = Secret(secret)
+        return opened
 
     def _current(self, keys: list[SigningKeyRow]) -> SigningKey | None:
         current = next((key for key in keys if key.state == "current"), None)
@@ -121,6 +176,39 @@ class Issuers:
         except SealError:  # its sealing key was dropped: 503 until a new signing key is made, never unsigned
             return None
         return SigningKey.from_private_json(private)
+
+
+def compile_issuer(
+    settings: IssuerSettings,
+    url: str,
+    *,
+    keys: Sequence[dict[str, Any]],
+    signing_key: SigningKey | None,
+    providers: Providers,
+    secrets: Mapping[str, Secret],
+    tokens: TokenMode = "own",
+    machines: bool = True,
+) -> Issuer:
+    """Return an issuer as it is served.
+
+    ``keys`` are the public JWKs; ``secrets`` those of connectors by name, one that is missing closes its connector.
+    """
+    key_set = {"keys": list(keys)}
+    return Issuer(
+        settings=settings,
+        url=url,
+        metadata=_json(authorization_server_metadata(url, settings, machines=machines)),
+        openid_configuration=_json(openid_configuration(url, settings, machines=machines)),
+        jwks=_json(key_set),
+        verification_keys=load_keys(key_set).keys,
+        signing_key=signing_key,
+        providers={
+            connector.name: providers.of(url, connector, secrets[connector.name])
+            for connector in settings.connectors
+            if connector.type != "local" and connector.name in secrets
+        },
+        tokens=tokens,
+    )
 
 
 def _json(document: object) -> bytes:

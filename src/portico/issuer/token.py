@@ -6,9 +6,9 @@ Read, authenticate the client, may it use the grant, redeem, sign. All that is w
 from starlette.requests import Request
 from starlette.responses import Response
 
-from portico.issuer.clients import find_client
+from portico.issuer.access_tokens import answer
+from portico.issuer.ledger import Issued
 from portico.issuer.powers import Powers
-from portico.issuer.redeem import Issued, redeem_code, rotate
 from portico.issuer.rendering import json_answer
 from portico.issuer.store import Issuer
 from portico.model.errors import InvalidGrant, InvalidRequest
@@ -21,16 +21,12 @@ from portico.oauth.token import (
     ClientCredentials,
     CodeExchange,
     RefreshExchange,
-    access_token_claims,
     judge_client,
     judge_grant_type,
     parse_client,
     parse_token_request,
-    sign_access_token,
-    token_document,
 )
 from portico.web.forms import read_form
-from portico.web.sessions import new_token
 
 
 async def token(powers: Powers, issuer: Issuer, request: Request) -> Response:
@@ -50,7 +46,7 @@ async def token(powers: Powers, issuer: Issuer, request: Request) -> Response:
             issued = await _for_machine(powers, issuer, claimed, asked)
         case CodeExchange() | RefreshExchange():
             issued = await _for_person(powers, issuer, claimed, asked)
-    return json_answer(_sign(powers, issuer, issued))
+    return json_answer(answer(powers, issuer, issued))
 
 
 def claimed_client(request: Request, parameters: Parameters) -> ClaimedClient:
@@ -69,14 +65,14 @@ def claimed_client(request: Request, parameters: Parameters) -> ClaimedClient:
 async def _for_person(
     powers: Powers, issuer: Issuer, claimed: ClaimedClient, asked: CodeExchange | RefreshExchange
 ) -> Issued:
-    async with powers.database.write(shared=True) as conn:
-        client = judge_client(claimed, await find_client(conn, powers.keyring, issuer.name, claimed.client_id))
+    async with powers.ledger.work(issuer, claimed, asked) as work:
+        client = judge_client(claimed, work.client)
         judge_grant_type(asked, client)
         match asked:
             case CodeExchange():
-                issued = await redeem_code(conn, powers, issuer, client, asked)
+                issued = await work.redeem(client, asked)
             case RefreshExchange():
-                issued = await rotate(conn, powers, issuer, client, asked)
+                issued = await work.rotate(client, asked)
     if isinstance(issued, InvalidGrant):
         raise issued
     return issued
@@ -84,8 +80,7 @@ async def _for_person(
 
 async def _for_machine(powers: Powers, issuer: Issuer, claimed: ClaimedClient, asked: ClientCredentials) -> Issued:
     """Client credentials read the client's row and write nothing; there is no refresh token (section 4.4.3)."""
-    async with powers.database.read() as conn:
-        client = judge_client(claimed, await find_client(conn, powers.keyring, issuer.name, claimed.client_id))
+    client = judge_client(claimed, await powers.ledger.find_client(issuer, claimed.client_id))
     judge_grant_type(asked, client)
     return Issued(
         subject=client.id,
@@ -100,24 +95,3 @@ async def _for_machine(powers: Powers, issuer: Issuer, claimed: ClaimedClient, a
 def _still_there(client: Client, issuer: Issuer) -> tuple[str, ...]:
     """Return the machine's scopes that the issuer still has."""
     return tuple(scope for scope in client.scopes if scope in issuer.settings.scopes)
-
-
-def _sign(powers: Powers, issuer: Issuer, issued: Issued) -> dict[str, object]:
-    lifetime = issuer.settings.access_token_seconds
-    claims = access_token_claims(
-        issuer=issuer.url,
-        resource=issued.resource,
-        subject=issued.subject,
-        client_id=issued.client_id,
-        scopes=issued.scopes,
-        now=powers.clock(),
-        lifetime=lifetime,
-        token_id=new_token(powers.random),
-        grant_id=issued.grant_id,
-    )
-    return token_document(
-        sign_access_token(claims, issuer.key()),
-        lifetime=lifetime,
-        scopes=issued.scopes,
-        refresh_token=issued.refresh_token,
-    )

@@ -29,7 +29,7 @@ from portico.oauth.client_metadata import may_return_to
 from portico.oauth.issuer_settings import IssuerSettings
 from portico.oauth.parameters import Parameters
 from portico.oauth.pkce import judge_challenge
-from portico.oauth.redirect_uri import matches
+from portico.oauth.redirect_uri import matches, usable
 from portico.oauth.refusal import refusal
 from portico.oauth.registration import HABITUAL_SCOPES
 from portico.oauth.resource_indicator import choose_resource
@@ -52,20 +52,21 @@ class AuthorizationRequest(msgspec.Struct, frozen=True, kw_only=True, array_like
     client_id: str
     redirect_uri: str
     state: str
-    code_challenge: str
+    code_challenge: str  #: empty: the client cannot do PKCE, and an administrator said so
     scopes: tuple[str, ...]
     resource: str
     nonce: str = ""
+    login: bool = False  #: the person shall prove themselves, also when somebody is logged in
 
     def parameters(self) -> dict[str, str]:
-        """Return the request as parameters again, for the way back from the login page."""
+        """Return the request as parameters again, for the way back from the login page; ``login`` is done by then."""
         asked = {
             "response_type": "code",
             "client_id": self.client_id,
             "redirect_uri": self.redirect_uri,
             "state": self.state,
             "code_challenge": self.code_challenge,
-            "code_challenge_method": "S256",
+            "code_challenge_method": "S256" if self.code_challenge else "",
             "scope": " ".join(self.scopes),
             "resource": self.resource,
             "nonce": self.nonce,
@@ -99,12 +100,15 @@ def judge_redirect(parameters: Parameters, client: Client, settings: IssuerSetti
 def check_redirect(uri: str, client: Client, settings: IssuerSettings) -> None:
     """Check that a code may go to ``uri``; asked again when the code is made (the list may have shrunk).
 
+    What a held client may use an administrator wrote down for it alone. Whatever names its redirect URIs itself may
+    use those only that the issuer's list has too.
+
     Raises:
         InvalidRedirectUri: it is not one of this client's, or no longer allowed.
     """
     if not any(matches(registered, uri) for registered in client.redirect_uris):
         raise InvalidRedirectUri("The application asked to return to an address that it did not register.")
-    if not may_return_to(uri, client, settings):
+    if not (usable(uri, frozenset(client.redirect_uris)) if client.held else may_return_to(uri, client, settings)):
         raise InvalidRedirectUri("The application asked to return to an address that is not allowed here.")
 
 
@@ -149,7 +153,11 @@ def judge_request(
         client_id=client.id,
         redirect_uri=redirect_uri,
         state=state,
-        code_challenge=judge_challenge(parameters.one("code_challenge"), parameters.one("code_challenge_method")),
+        code_challenge=judge_challenge(
+            parameters.one("code_challenge"),
+            parameters.one("code_challenge_method"),
+            required=client.needs_pkce,
+        ),
         scopes=judge_scopes(
             parameters.one("scope"),
             allowed=client.scopes or settings.scopes,

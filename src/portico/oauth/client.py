@@ -4,6 +4,7 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 from typing import Final, Literal
+from urllib.parse import urlsplit
 
 MAX_CLIENT_ID_CHARS: Final = 2048
 
@@ -35,13 +36,28 @@ class Client:
         return self.kind in {"registered", "document"}
 
     @property
+    def held(self) -> bool:
+        """Whether an administrator made it for people to log in with: its redirect URIs are its own allow-list."""
+        return self.kind in {"public", "confidential"}
+
+    @property
+    def needs_pkce(self) -> bool:
+        """Whether its codes need PKCE: always, unless it proves by a secret who it is and was excused by name."""
+        return self.pkce_required or self.kind != "confidential"
+
+    @property
+    def host(self) -> str:
+        """The host that a document client's id proves; empty for others."""
+        return urlsplit(self.id).netloc if self.kind == "document" else ""
+
+    @property
     def authenticates(self) -> bool:
         """Whether it proves itself by a secret."""
         return self.kind in {"confidential", "machine"}
 
 
 def has_secret(client: Client | None, secret: str) -> bool:
-    """Compare a machine's secret in constant time, also for a client that does not exist (CWE-208)."""
+    """Compare a client's secret in constant time, also for a client that does not exist (CWE-208)."""
     digest = hashlib.sha256(secret.encode()).hexdigest()
     stored = client.secret_hash if client is not None else ""
     return hmac.compare_digest(digest, stored or _NO_SECRET)

@@ -21,23 +21,28 @@ def issuer_url(public_url: str, name: str) -> str:
     return public_url.rstrip("/") + issuer_path(name)
 
 
-def authorization_server_metadata(issuer: str, settings: IssuerSettings) -> dict[str, Any]:
-    """Return the RFC 8414 document. Nothing stands in it that is not served."""
+def authorization_server_metadata(issuer: str, settings: IssuerSettings, *, machines: bool = True) -> dict[str, Any]:
+    """Return the RFC 8414 document. Nothing stands in it that is not served.
+
+    ``machines`` tells whether programs get tokens for themselves here.
+    """
     return {
         "issuer": issuer,
         "authorization_endpoint": f"{issuer}/authorize",
         "token_endpoint": f"{issuer}/token",
         "registration_endpoint": f"{issuer}/register",
         "revocation_endpoint": f"{issuer}/revoke",
+        "introspection_endpoint": f"{issuer}/introspect",
         "jwks_uri": f"{issuer}/jwks",
         # offline_access stands here and never in a resource's metadata: clients may ask for it, resources do not.
         "scopes_supported": [*settings.scopes, "offline_access"],
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": list(GRANTS),
+        "grant_types_supported": [grant for grant in GRANTS if machines or grant != "client_credentials"],
         "code_challenge_methods_supported": list(CODE_CHALLENGE_METHODS),
         "token_endpoint_auth_methods_supported": list(CLIENT_AUTHENTICATION),
         "revocation_endpoint_auth_methods_supported": list(CLIENT_AUTHENTICATION),
+        "introspection_endpoint_auth_methods_supported": [name for name in CLIENT_AUTHENTICATION if name != "none"],
         "authorization_response_iss_parameter_supported": True,
         **({"client_id_metadata_document_supported": True} if settings.client_documents.enabled else {}),
         "request_parameter_supported": False,
@@ -46,10 +51,10 @@ def authorization_server_metadata(issuer: str, settings: IssuerSettings) -> dict
     }
 
 
-def openid_configuration(issuer: str, settings: IssuerSettings) -> dict[str, Any]:
+def openid_configuration(issuer: str, settings: IssuerSettings, *, machines: bool = True) -> dict[str, Any]:
     """Return the document at the OpenID location: clients that find only this demand its required members."""
     return {
-        **authorization_server_metadata(issuer, settings),
+        **authorization_server_metadata(issuer, settings, machines=machines),
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["ES256"],
     }

@@ -140,11 +140,13 @@ async def open_service(settings: Settings, seat: Seat) -> AsyncGenerator[Service
         issuers = IssuerApp(
             database=database,
             keyring=keyring,
+            fetcher=fetcher,
             public_url=settings.public_url,
             resources=trusted.of_issuer,
             resource_name=trusted.name_of,
             cookie_suffix=hashlib.sha256(settings.public_url.encode()).hexdigest()[:8],
         )
+        stack.push_async_callback(issuers.aclose)
         endpoint = McpEndpoint(
             snapshots=snapshots,
             authorizer=authorizer,

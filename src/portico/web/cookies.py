@@ -4,6 +4,7 @@
 over http, and cookies know no ports, so there the name is made unique per data directory instead.
 """
 
+import re
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
@@ -12,7 +13,8 @@ from starlette.responses import Response
 
 MAX_COOKIE_HEADER_CHARS: Final = 16 * 1024
 
-CookieKind = Literal["browser", "session"]
+CookieKind = Literal["browser", "session", "flow"]
+_SCOPE = re.compile(r"[A-Za-z0-9_-]{1,128}\Z", re.ASCII)
 
 
 class Cookies:
@@ -29,18 +31,43 @@ class Cookies:
 
     def read(self, request: Request, kind: CookieKind, scope: str) -> str:
         """Return the value of a cookie, empty when it was not sent, or sent twice: then somebody planted one."""
-        header = "; ".join(request.headers.getlist("cookie"))
-        if len(header) > MAX_COOKIE_HEADER_CHARS:
+        if not _SCOPE.match(scope):
             return ""
         name = self.name(kind, scope)
-        pairs = (part.strip().partition("=") for part in header.split(";"))
-        found = [value for key, _, value in pairs if key == name]
+        found = [value for key, value in _pairs(request) if key == name]
         return found[0] if len(found) == 1 else ""
 
-    def set(self, response: Response, kind: CookieKind, scope: str, value: str) -> None:
-        """Set a cookie for as long as the browser runs. Lax: applications send people here from other sites."""
-        response.set_cookie(self.name(kind, scope), value, path="/", secure=self._secure, httponly=True, samesite="lax")
+    def scopes(self, request: Request, kind: CookieKind, scope: str) -> list[str]:
+        """Return the scopes below ``scope`` (``scope-…``) of the cookies of a kind that were sent, in order."""
+        before, after = self.name(kind, "\0").split("\0")
+        names = [name for name, _ in _pairs(request) if name.startswith(f"{before}{scope}-") and name.endswith(after)]
+        return [name.removeprefix(before).removesuffix(after) for name in dict.fromkeys(names)]
+
+    def set(
+        self, response: Response, kind: CookieKind, scope: str, value: str, *, seconds: int | None = None
+    ) -> None:
+        """Set a cookie, for ``seconds`` or as long as the browser runs.
+
+        Lax: applications and providers send people here from other sites.
+        """
+        response.set_cookie(
+            self.name(kind, scope),
+            value,
+            max_age=seconds,
+            path="/",
+            secure=self._secure,
+            httponly=True,
+            samesite="lax",
+        )
 
     def clear(self, response: Response, kind: CookieKind, scope: str) -> None:
         """Remove a cookie."""
         response.delete_cookie(self.name(kind, scope), path="/", secure=self._secure, httponly=True, samesite="lax")
+
+
+def _pairs(request: Request) -> list[tuple[str, str]]:
+    header = "; ".join(request.headers.getlist("cookie"))
+    if len(header) > MAX_COOKIE_HEADER_CHARS:
+        return []
+    parts = (part.strip().partition("=") for part in header.split(";"))
+    return [(name, value) for name, _, value in parts]

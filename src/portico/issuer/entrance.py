@@ -1,0 +1,53 @@
+"""Where a person who is not logged in begins: the password form, the choice of a provider, or consent at once."""
+
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from portico.issuer.consent import provider_consent_page
+from portico.issuer.flow import bind, browser_of, seal_login
+from portico.issuer.powers import Powers
+from portico.issuer.store import Issuer
+from portico.oauth.authorize import AuthorizationRequest
+from portico.oauth.client import Client
+
+
+def entrance(powers: Powers, issuer: Issuer, request: Request, asked: AuthorizationRequest, client: Client) -> Response:
+    """Return the first page: with one provider and nothing else there is nothing to choose."""
+    if not issuer.local and len(issuer.connectors) == 1:
+        return provider_consent_page(powers, issuer, request, asked, client=client, connector=issuer.connectors[0])
+    return login_page(powers, issuer, request, asked, client)
+
+
+def login_page(
+    powers: Powers,
+    issuer: Issuer,
+    request: Request,
+    asked: AuthorizationRequest,
+    client: Client,
+    *,
+    problem: str = "",
+    name: str = "",
+    status: int = 200,
+) -> Response:
+    """Return the page with the password form, a button for each provider, or both.
+
+    Its form is sealed and bound to this browser (login CSRF).
+    """
+    browser = browser_of(powers, issuer, request)
+    parts = urlsplit(issuer.url)
+    context = {
+        "brand": issuer.title,
+        "host": parts.netloc,
+        "client": client.name,
+        "client_host": client.host,
+        "action": f"{parts.path}/login",
+        "flow": seal_login(powers, issuer, asked, browser),
+        "local": issuer.local,
+        "connectors": [{"name": one.name, "title": one.title or one.name} for one in issuer.connectors],
+        "problem": problem,
+        "name": name,
+    }
+    response = powers.pages.render("login.html", context, status=status, form_action="'self'")
+    return bind(powers, issuer, response, browser)

@@ -1,0 +1,130 @@
+"""Asking a person's provider, when a client refreshes, whether the person may still log in there.
+
+What the provider is asked with lies sealed on the grant. Exactly one process asks about a grant at a time, under a
+lease: providers that rotate their refresh tokens take a second use for theft. An answer holds for a minute, and only
+``invalid_grant`` ends the grant; a provider that is down ends nothing and lets nobody on either.
+"""
+
+import asyncio
+from typing import Final
+
+import msgspec
+
+from portico.issuer.provider import Provider
+from portico.issuer.redeem import Means
+from portico.issuer.store import Issuer
+from portico.model.errors import AccessDenied, InvalidGrant, SealError, Unavailable
+from portico.model.secret import Secret
+from portico.oauth.provider_adapters import verifies_by_access_token
+from portico.oauth.token import token_digest
+from portico.oauth.upstream import ProviderTokens
+from portico.storage import grants, refresh_tokens, revocations
+from portico.storage.engine import Database
+from portico.storage.grants import GrantRow
+
+RECHECK_SECONDS: Final = 60  #: that an answer of the provider holds
+LEASE_SECONDS: Final = 30  #: longer than any question to a provider takes
+POLL_SECONDS: Final = 0.1  #: between looks at whether another process has its answer
+
+_PURPOSE: Final = "provider-login"  #: of the seal; the grant's id is its associated data
+
+
+class _Login(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    connector: str
+    refresh_token: str
+    access_token: str  #: kept only where the provider gives no refresh token and says whose it is
+
+
+def seal_login(means: Means, provider: Provider, grant_id: str, tokens: ProviderTokens) -> str:
+    """Return what the provider is asked again with, sealed for one grant; empty when it gave nothing."""
+    refresh_token = tokens.refresh_token.reveal()
+    by_access_token = verifies_by_access_token(provider.settings) and not refresh_token
+    access_token = tokens.access_token.reveal() if by_access_token else ""
+    if not (refresh_token or access_token):
+        return ""
+    login = _Login(connector=provider.settings.name, refresh_token=refresh_token, access_token=access_token)
+    return means.keyring.seal(_PURPOSE, msgspec.msgpack.encode(login), aad=grant_id.encode(), random=means.random)
+
+
+class Rechecks:
+    """Asks providers; one question per grant at a time."""
+
+    def __init__(self, database: Database, means: Means) -> None:
+        self._database = database
+        self._means = means
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def ask(self, issuer: Issuer, client_id: str, refresh_token: str) -> None:
+        """Ask about the grant of a refresh token of this client, unless that was done a moment ago.
+
+        A grant that is over afterwards is found so by whoever exchanges the token.
+
+        Raises:
+            PorticoError: the provider cannot be asked; the client shall try again.
+        """
+        async with self._database.read() as conn:
+            row = await refresh_tokens.find(conn, token_digest(refresh_token))
+            if row is None or (row.issuer, row.client_id) != (issuer.name, client_id):
+                return
+            grant = await grants.get(conn, row.grant_id)
+        if grant is None or not self._is_due(grant):
+            return
+        # Whoever asked may go away; a token that the provider rotated must not be lost with them.
+        task = asyncio.create_task(self._settle(issuer, grant.id), name=f"recheck of grant {grant.id}")
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        await asyncio.shield(task)
+
+    async def aclose(self) -> None:
+        """Wait for the questions that are under way; each has its deadlines."""
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    def _is_due(self, grant: GrantRow) -> bool:
+        asked_before = int(self._means.clock()) < grant.upstream_checked_at + RECHECK_SECONDS
+        return bool(grant.upstream) and grant.revoked_at is None and not asked_before
+
+    async def _settle(self, issuer: Issuer, grant_id: str) -> None:
+        """Ask, or wait for the process that asks; whichever comes first."""
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + LEASE_SECONDS
+        while loop.time() < give_up:
+            now = int(self._means.clock())
+            async with self._database.write(shared=True) as conn:
+                taken = await grants.take_lease(conn, grant_id, now, now + LEASE_SECONDS)
+                grant = await grants.get(conn, grant_id)
+            if grant is None or not self._is_due(grant):
+                if taken:
+                    await self._give_back(grant_id, now + LEASE_SECONDS)
+                return
+            if taken:
+                await self._ask_under_lease(issuer, grant, now + LEASE_SECONDS)
+                return
+            await asyncio.sleep(POLL_SECONDS)
+        raise Unavailable("The identity provider is being asked by another process; try again.")
+
+    async def _ask_under_lease(self, issuer: Issuer, grant: GrantRow, lease: int) -> None:
+        try:
+            sealed = await self._ask_provider(issuer, grant)
+        except (InvalidGrant, AccessDenied, SealError):
+            async with self._database.write(shared=True) as conn:
+                await revocations.end_grant(conn, issuer.url, grant.id, int(self._means.clock()))
+        except BaseException:
+            await asyncio.shield(self._give_back(grant.id, lease))
+            raise
+        else:
+            async with self._database.write(shared=True) as conn:
+                await grants.set_upstream(conn, grant.id, sealed, int(self._means.clock()), lease=lease)
+
+    async def _ask_provider(self, issuer: Issuer, grant: GrantRow) -> str:
+        plaintext = self._means.keyring.open(_PURPOSE, grant.upstream, aad=grant.id.encode())
+        login = msgspec.msgpack.decode(plaintext, type=_Login)
+        provider = issuer.provider(login.connector)
+        if not login.refresh_token:
+            await provider.verify(Secret(login.access_token))
+            return grant.upstream
+        tokens = await provider.refresh(Secret(login.refresh_token), scopes=grant.scopes, resource=grant.resource)
+        return seal_login(self._means, provider, grant.id, tokens)
+
+    async def _give_back(self, grant_id: str, lease: int) -> None:
+        async with self._database.write(shared=True) as conn:
+            await grants.release_lease(conn, grant_id, lease)
