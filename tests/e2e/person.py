@@ -5,6 +5,7 @@ It stands in for the person only. The pages, the forms, the cookies and the clie
 
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from http.cookiejar import CookieJar
 from urllib.parse import urljoin, urlsplit
 
 import httpx2
@@ -52,16 +53,18 @@ class Person:
     password: str
     refuses: bool = False
     pages: list[str] = field(default_factory=list)  #: the pages seen, for assertions
+    providers: frozenset[str] = frozenset()  #: hosts beside the issuer's where a login leads through
+    jar: CookieJar | None = None  #: cookies that outlive a login; none: a new browser each time
 
     def walk(self, authorize_url: str) -> str:
         """Go from the authorize URL to the redirect that leaves the issuer; return its target, not yet opened."""
-        origin = urlsplit(authorize_url).netloc
-        with httpx2.Client(follow_redirects=False, timeout=30, trust_env=False) as browser:
+        within = self.providers | {urlsplit(authorize_url).netloc}
+        with httpx2.Client(follow_redirects=False, timeout=30, trust_env=False, cookies=self.jar) as browser:
             answer = browser.get(authorize_url)
             for _ in range(MAX_STEPS):
                 if answer.is_redirect:
                     target = urljoin(str(answer.url), answer.headers["location"])
-                    if urlsplit(target).netloc != origin:
+                    if urlsplit(target).netloc not in within:
                         return target
                     answer = browser.get(target)
                     continue
