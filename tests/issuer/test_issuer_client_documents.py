@@ -508,6 +508,27 @@ async def test_slow_strangers_do_not_keep_named_hosts_waiting(documents: ClientD
     await fast.stop()
 
 
+async def test_a_known_document_is_used_a_little_longer_rather_than_refused_when_too_much_is_under_way(
+    documents: ClientDocuments, host: Host, clock: Clock
+):
+    known = host.url(name="app.example")
+    assert await documents.get(known, issuer())
+    clock.now += 301
+    host.slow = True
+    strangers = [
+        asyncio.create_task(documents.get(host.url(name=f"stranger{number}.test{number}"), issuer()))
+        for number in range(MAX_AT_ONCE)
+    ]
+    await host.until_asked(1 + MAX_AT_ONCE)
+    assert await documents.get(known, issuer())
+    assert len(host.requests) == 1 + MAX_AT_ONCE
+    clock.now += STALE_SECONDS
+    with pytest.raises(LimitExceeded):
+        await documents.get(known, issuer())
+    host.release.set()
+    assert all(await asyncio.gather(*strangers))
+
+
 async def test_closing_ends_what_is_under_way(documents: ClientDocuments, host: Host):
     host.slow = True
     waiting = asyncio.create_task(documents.get(host.url(), issuer()))

@@ -160,6 +160,12 @@ def test_a_host_that_is_no_public_name_is_refused_by_its_looks(host: str):
         judge_document_url(f"https://{host}/client.json", EVERYBODY)
 
 
+@given(st.binary(max_size=200))
+def test_no_bytes_are_an_error_of_ours(body: bytes):
+    with pytest.raises(InvalidClientMetadata):
+        parse_document(body, URL)
+
+
 @given(st.text(max_size=60))
 def test_what_passes_is_plain_text_with_one_reading(tail: str):
     for url in (f"https://app.example/{tail}", f"https://{tail}/x", f"https://app.example{tail}", tail):
@@ -277,6 +283,30 @@ def test_a_document_is_read():
 def test_a_malformed_document_is_refused(body: bytes):
     with pytest.raises(InvalidClientMetadata):
         parse_document(body, URL)
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+MEMBERS = st.sampled_from(
+    [
+        *("client_id", "client_name", "redirect_uris", "grant_types", "response_types", "jwks", "application_type"),
+        *("token_endpoint_auth_method", "token_endpoint_auth_methods_supported", "client_secret"),
+    ]
+)
+
+
+@pytest.mark.case("F10")
+@given(st.dictionaries(MEMBERS, JSON_VALUES, max_size=4))
+def test_no_document_makes_anything_but_a_client_or_a_refusal(members: dict[str, Any]):
+    try:
+        read = parse_document(document(**members), URL)
+    except InvalidClientMetadata:
+        return
+    assert read.url == URL
+    assert read.redirect_uris
 
 
 @pytest.mark.case("F10")
