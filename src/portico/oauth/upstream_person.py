@@ -114,10 +114,13 @@ def _judge_account(claims: Mapping[str, Any], email: str, adapter: Adapter, sett
     if not settings.allowed_domains and not settings.allowed_emails:
         return
     verified = claims.get(adapter.verified_claim) in _YES
-    if email and verified and email in settings.allowed_emails:
+    if verified and email and email in settings.allowed_emails:
         return
-    domain = claims.get(adapter.domain_claim) if adapter.domain_claim else email.rpartition("@")[2]
-    if verified and domain and domain in settings.allowed_domains:
+    if adapter.domain_claim:  # the provider's own word on whose account it is
+        domain = claims.get(adapter.domain_claim)
+    else:
+        domain = email.rpartition("@")[2] if verified else ""
+    if domain and domain in settings.allowed_domains:
         return
     raise _denied(f"the address is not allowed, or {adapter.verified_claim} does not say that it is verified")
 
