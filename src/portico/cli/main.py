@@ -30,6 +30,7 @@ _COMMANDS: Final = {
     "access-keys": "portico.cli.access_keys:access_keys",
     "keyring": "portico.cli.keyring:keyring",
     "audit": "portico.cli.audit:audit",
+    "doctor": "portico.cli.doctor.command:doctor",
     "login": "portico.cli.client.commands:login",
     "tools": "portico.cli.client.commands:tools",
     "call": "portico.cli.client.commands:call",

@@ -24,11 +24,13 @@ _PAGE: Final = (
 class LoopbackCallback:
     """Listens on 127.0.0.1 for the browser to come back with a code."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, path: str = CALLBACK_PATH) -> None:
+        self._path = path
         self._server: asyncio.Server | None = None
         self._outcome: asyncio.Future[AuthorizationCodeResult] = asyncio.get_running_loop().create_future()
         self._state = ""
         self.port = 0
+        self.parameters: dict[str, str] = {}  #: of the redirect that ended the login, an error's too
 
     async def open(self, port: int = 0) -> None:
         """Listen on ``port`` if it is free, else on any."""
@@ -41,7 +43,7 @@ class LoopbackCallback:
     @property
     def redirect_uri(self) -> str:
         """Where the browser must come back to."""
-        return f"http://127.0.0.1:{self.port}{CALLBACK_PATH}"
+        return f"http://127.0.0.1:{self.port}{self._path}"
 
     def expect(self, authorize_url: str) -> None:
         """Answer only to the ``state`` of ``authorize_url``: any page can make a browser call a loopback port."""
@@ -87,11 +89,12 @@ class LoopbackCallback:
 
     def _judge(self, request: list[str]) -> tuple[str, str, str]:
         parts = urlsplit(request[1]) if len(request) == 3 else urlsplit("")  # noqa: PLR2004  # method, target, version
-        if request[0] != "GET" or parts.path != CALLBACK_PATH:
+        if request[0] != "GET" or parts.path != self._path:
             return "404 Not Found", "Nothing here", "This port waits for a login."
         values = {name: found[0] for name, found in parse_qs(parts.query).items()}
         if not self._state or values.get("state") != self._state or self._outcome.done():
             return "400 Bad Request", "Not the login that was started", "Go back to the terminal and try again."
+        self.parameters = values
         if "code" in values:
             self._outcome.set_result(
                 AuthorizationCodeResult(code=values["code"], state=values["state"], iss=values.get("iss"))
