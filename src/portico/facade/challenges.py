@@ -13,16 +13,16 @@ from portico.oauth.challenge import bearer_challenge
 from portico.oauth.scope import parse_scope
 
 MAX_CHALLENGE_BYTES: Final = 8 * 1024  #: of all of an answer's challenges; what is longer says nothing
-REFUSED: Final = "The MCP server behind this façade did not accept the token; log in again."
-FORBADE: Final = "The MCP server behind this façade does not allow this."
+REFUSED: Final = "The MCP server did not accept the token; log in again."
+FORBADE: Final = "The MCP server does not allow this."
 
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
-#: One ``name=value`` or one bare word; schemes are bare words (RFC 9110 section 11.6.1).
+#: One ``name=value`` or one bare word; schemes are bare words (RFC 9110 section 11.6.1). It never steps back.
 _ITEM = re.compile(
-    r"[ \t,]*(?:(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*=[ \t]*"
-    r'(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^\s,"=]+))(?=[ \t,]|\Z)'
-    r"|(?P<word>[^\s,]+))"
+    r"[ \t,]*+(?:(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]++)[ \t]*+=[ \t]*+"
+    r'(?:"(?P<quoted>(?:[^"\\]|\\.)*+)"|(?P<plain>[^\s,"=]++))(?=[ \t,]|\Z)'
+    r"|(?P<word>[^\s,]++))"
 )
 _ESCAPED = re.compile(r"\\(.)")
 
@@ -33,7 +33,9 @@ def read_bearer(values: Iterable[bytes]) -> dict[str, str] | None:
     if len(text) > MAX_CHALLENGE_BYTES:
         return None
     fields: dict[str, str] | None = None
-    for found in _ITEM.finditer(text):
+    end = 0
+    while (found := _ITEM.match(text, end)) is not None:
+        end = found.end()
         word = found["word"]
         if word is not None:
             if fields is not None:

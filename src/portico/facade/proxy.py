@@ -57,6 +57,8 @@ class Upstream:
     allow_private: bool = False
     request_headers: AbstractSet[bytes] = field(default_factory=frozenset[bytes])  #: that pass beside those of MCP
     response_headers: AbstractSet[bytes] = field(default_factory=frozenset[bytes])
+    call_timeouts: Timeouts = CALL_TIMEOUTS
+    listen_timeouts: Timeouts = LISTEN_TIMEOUTS
 
     @property
     def target(self) -> bytes:
@@ -191,7 +193,7 @@ class Proxy:
         headers = passed_on(exchange.headers, self._upstream.request_headers)
         if admitted.authorization:
             headers.append((b"authorization", admitted.authorization.reveal().encode("ascii")))
-        timeouts = LISTEN_TIMEOUTS if exchange.method == "GET" else CALL_TIMEOUTS
+        timeouts = self._upstream.listen_timeouts if exchange.method == "GET" else self._upstream.call_timeouts
         return await self._relay.send(
             self._peer, exchange.method.encode("ascii"), self._target, headers, body, timeouts=timeouts
         )
