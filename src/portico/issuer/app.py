@@ -17,6 +17,7 @@ from portico.issuer.client_documents import ClientDocuments
 from portico.issuer.consent import consent
 from portico.issuer.introspect import introspect
 from portico.issuer.login import login
+from portico.issuer.logout import logout
 from portico.issuer.passwords import PasswordCheck
 from portico.issuer.powers import Local, Powers
 from portico.issuer.provider_login import callback
@@ -47,7 +48,7 @@ class Endpoint:
     """One row of the table: ``page`` is for people and never read across origins, ``json`` is for clients."""
 
     path: str
-    method: Literal["GET", "POST"]
+    method: Literal["GET", "POST", "GET POST"]
     surface: Surface
     handler: Handler
 
@@ -59,6 +60,7 @@ def _endpoints(path: str) -> tuple[Endpoint, ...]:
         Endpoint(path=f"{path}/login", method="POST", surface="page", handler=login),
         Endpoint(path=f"{path}/consent", method="POST", surface="page", handler=consent),
         Endpoint(path=f"{path}/callback", method="GET", surface="page", handler=callback),
+        Endpoint(path=f"{path}/logout", method="GET POST", surface="page", handler=logout),
         Endpoint(path=f"{path}/token", method="POST", surface="json", handler=token),
         Endpoint(path=f"{path}/revoke", method="POST", surface="json", handler=revoke),
         Endpoint(path=f"{path}/introspect", method="POST", surface="json", handler=introspect),
@@ -161,7 +163,7 @@ class _Served:
     def __init__(self, powers: Powers, endpoint: Endpoint) -> None:
         self._powers = powers
         self._endpoint = endpoint
-        self._methods = {"GET", "HEAD"} if endpoint.method == "GET" else {"POST"}
+        self._methods = {"HEAD"} | set(endpoint.method.split()) if "GET" in endpoint.method else {"POST"}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -176,8 +178,18 @@ class _Served:
         if issuer is None:
             raise NotFound("There is no such issuer.")
         if request.method not in self._methods:
-            return Response(status_code=405, headers={"allow": ", ".join(sorted(self._methods))})
+            return self._wrong_method(issuer)
         return await self._endpoint.handler(self._powers, issuer, request)
+
+    def _wrong_method(self, issuer: Issuer) -> Response:
+        """Say which methods there are; a person who opens the address of a form anew reads what to do."""
+        allow = {"allow": ", ".join(sorted(self._methods))}
+        if self._endpoint.surface == "json":
+            return Response(status_code=405, headers=allow)
+        response = self._refuse(NotFound("This address takes a form, and there is nothing to see at it."), issuer)
+        response.status_code = 405
+        response.headers.update(allow)
+        return response
 
     def _refuse(self, error: PorticoError, issuer: Issuer | None) -> Response:
         if self._endpoint.surface == "json":

@@ -16,9 +16,10 @@ from portico.issuer.people import LoggedIn, session_of, user_of
 from portico.issuer.powers import Powers
 from portico.issuer.provider_login import find_asker, judge_again, to_provider
 from portico.issuer.store import Issuer
-from portico.model.errors import AccessDenied, Conflict, Forbidden, InvalidRequest, OAuthError
+from portico.model.errors import AccessDenied, Conflict, FlowFinished, Forbidden, InvalidRequest, OAuthError
 from portico.oauth.authorize import AuthorizationRequest, check_redirect, error_url, success_url
 from portico.oauth.client import Client
+from portico.oauth.client_metadata import document_host, is_unproven
 from portico.oauth.connector_settings import ConnectorSettings
 from portico.oauth.redirect_uri import host_of, kind_of
 from portico.web.forms import read_form
@@ -78,9 +79,9 @@ def _page(powers: Powers, issuer: Issuer, browser: str, asking: _Asking, person:
         "host": parts.netloc,
         "action": f"{parts.path}/consent",
         "client": client.name,
-        "client_host": client.host,
+        "client_host": document_host(client),
         "verified": not client.named_itself,
-        "loopback_only": client.kind == "document" and all(kind_of(uri) == "loopback" for uri in client.redirect_uris),
+        "loopback_only": is_unproven(client, asked.redirect_uri),
         "scopes": [{"name": scope, "words": words.get(scope, scope)} for scope in asked.scopes],
         "gateway": powers.resource_name(asked.resource),
         "resource": asked.resource,
@@ -148,7 +149,7 @@ async def _answer(powers: Powers, issuer: Issuer, form: ConsentForm, session: Se
             granted = Granted(grant_id=form.grant_id, subject=form.subject, request=asked, code=code)
             await write_grant(conn, issuer, client, granted, now=int(powers.clock()))
     except Conflict as error:
-        raise Forbidden("This form was sent already.", detail="the grant exists") from error
+        raise FlowFinished("This form was sent already.", detail="the grant exists") from error
     return see_other(success_url(asked, code, issuer.url))
 
 

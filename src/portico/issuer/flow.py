@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from portico.issuer.powers import Powers
 from portico.issuer.store import Issuer
-from portico.model.errors import Forbidden, SealError
+from portico.model.errors import FlowElsewhere, FlowExpired, Forbidden, SealError
 from portico.oauth.authorize import AuthorizationRequest
 from portico.web.sessions import Session, new_token
 
@@ -128,9 +128,9 @@ def _open(powers: Powers, issuer: Issuer, purpose: str, sealed: str, kind: type[
 def _judge(powers: Powers, issuer: Issuer, request: Request, browser: str, issued_at: int) -> None:
     cookie = powers.cookies.read(request, "browser", issuer.name)
     if not cookie or not hmac.compare_digest(_digest(cookie), browser):
-        raise Forbidden("This form was opened in another browser, or cookies are blocked.", detail="browser")
+        raise FlowElsewhere("This form was opened in another browser, or cookies are blocked.", detail="browser")
     if powers.clock() > issued_at + FLOW_SECONDS:
-        raise Forbidden("This took longer than ten minutes.", detail="expired")
+        raise FlowExpired("More than ten minutes passed since you began.", detail="expired")
 
 
 def _digest(browser: str) -> str:

@@ -6,6 +6,9 @@ from typing import Any, Final
 from starlette.responses import JSONResponse, Response
 
 from portico.model.errors import (
+    FlowElsewhere,
+    FlowExpired,
+    FlowFinished,
     Forbidden,
     InputError,
     InvalidClient,
@@ -13,7 +16,10 @@ from portico.model.errors import (
     NotFound,
     OAuthError,
     PorticoError,
+    ServerError,
+    TemporarilyUnavailable,
     Unavailable,
+    UpstreamError,
 )
 from portico.oauth.refusal import refusal
 from portico.web.pages import Pages
@@ -22,6 +28,27 @@ RETRY_SECONDS: Final = 5  #: seconds; what Retry-After says when nothing better 
 
 #: RFC 6749 section 5.1; on every answer of the token endpoint, errors too.
 NO_STORE: Final = {"cache-control": "no-store", "pragma": "no-cache"}
+
+_AGAIN: Final = "Go back to the application and connect it again."
+_ASK: Final = f"{_AGAIN} If that does not help, tell your administrator."
+_LOOK: Final = "Look at the application: it may be connected. If it is not, go back there and connect it again."
+_NEW: Final = "Remove the connection in the application and add it again; if that does not help, tell its maker."
+
+#: What a page says above an error's sentence, and what the person can do now; the first that fits.
+_WORDS: Final[tuple[tuple[type[PorticoError], str, str], ...]] = (
+    (TemporarilyUnavailable, "The login provider cannot be used", _ASK),
+    (ServerError, "The login provider cannot be used", _ASK),
+    (UpstreamError, "The login provider cannot be used", _ASK),
+    (Unavailable, "Not available right now", "Nothing was lost. Reload this page in a few seconds."),
+    (LimitExceeded, "Too many attempts", "Wait a moment, then try again."),
+    (NotFound, "Nothing here", _AGAIN),
+    (FlowExpired, "This took too long", _AGAIN),
+    (FlowElsewhere, "This was begun in another browser", f"{_AGAIN} Stay in one browser, with cookies allowed."),
+    (FlowFinished, "This was answered already", _LOOK),
+    (Forbidden, "This step cannot be finished", _AGAIN),
+    (OAuthError, "This request cannot be served", _NEW),
+    (InputError, "This request cannot be served", _NEW),
+)
 
 
 def json_answer(document: dict[str, Any], *, status: int = 200) -> Response:
@@ -70,19 +97,5 @@ def _retry(error: PorticoError) -> dict[str, str]:
 
 
 def _words(error: PorticoError) -> tuple[str, str]:
-    match error:
-        case Unavailable():
-            return "Not available right now", "Nothing was lost. Reload this page in a few seconds."
-        case LimitExceeded():
-            return "Too many attempts", "Wait a moment, then try again."
-        case NotFound():
-            return "Nothing here", ""
-        case Forbidden():
-            return "This step cannot be finished", "Go back to the application and connect it again."
-        case OAuthError() | InputError():
-            return (
-                "This request cannot be served",
-                "Remove the connection in the application and add it again; if that does not help, tell its maker.",
-            )
-        case _:
-            return "This did not work", ""
+    """Return the heading of an error's page, and what the person can do now."""
+    return next(((title, hint) for kind, title, hint in _WORDS if isinstance(error, kind)), ("This did not work", _ASK))

@@ -18,7 +18,7 @@ from portico.issuer.flow import FLOW_SECONDS
 from portico.issuer.powers import Powers
 from portico.issuer.store import Issuer
 from portico.issuer.transaction import Transaction
-from portico.model.errors import Forbidden, InvalidRequest, SealError
+from portico.model.errors import FlowElsewhere, FlowExpired, FlowFinished, Forbidden, InvalidRequest, SealError
 
 PURPOSE: Final = "provider-transaction"  #: of the seal; the issuer's URL is its associated data
 MAX_COOKIE_CHARS: Final = 3600  #: name, value and attributes must stay under the 4,096 bytes of RFC 6265 section 6.1
@@ -53,9 +53,9 @@ def recall(powers: Powers, issuer: Issuer, request: Request, state: str) -> Tran
     """
     value = powers.cookies.read(request, "flow", _scope(issuer, state)) if _STATE.match(state) else ""
     if not value:
-        raise Forbidden(
-            "This login was finished already, was begun in another browser, or cookies are blocked.", detail="no cookie"
-        )
+        if powers.cookies.read(request, "browser", issuer.name):  # gone back, or sent here by somebody else's flow
+            raise FlowFinished("This login was finished already, or begun in another browser.", detail="no cookie")
+        raise FlowElsewhere("This login was begun in another browser, or cookies are blocked.", detail="no cookie")
     try:
         plaintext = powers.keyring.open(PURPOSE, value, aad=issuer.url.encode())
         transaction = msgspec.msgpack.decode(plaintext, type=Transaction)
@@ -64,7 +64,7 @@ def recall(powers: Powers, issuer: Issuer, request: Request, state: str) -> Tran
     if not hmac.compare_digest(transaction.state.encode(), state.encode()):
         raise Forbidden("This login was not begun here, or it was changed.", detail="state")
     if powers.clock() > transaction.issued_at + FLOW_SECONDS:
-        raise Forbidden("This took longer than ten minutes.", detail="expired")
+        raise FlowExpired("More than ten minutes passed since you began.", detail="expired")
     return transaction
 
 

@@ -9,14 +9,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from portico.authorizer.revocations import Revocations
 from portico.issuer.client_documents import ClientDocuments
-from portico.issuer.clients import find_client, well_formed
+from portico.issuer.clients import client_digest, find_client, well_formed
 from portico.issuer.grants import Granted, living_grant, write_grant
 from portico.issuer.ledger import Issued, LiveToken, Work
 from portico.issuer.recheck import Rechecks, seal_login
 from portico.issuer.redeem import Means, redeem_code, rotate
 from portico.issuer.store import Issuer
 from portico.issuer.transaction import Transaction
-from portico.model.errors import AccessDenied, Conflict, Forbidden, InvalidGrant, InvalidRequest, UnsupportedTokenType
+from portico.model.errors import (
+    AccessDenied,
+    Conflict,
+    FlowFinished,
+    InvalidGrant,
+    InvalidRequest,
+    UnsupportedTokenType,
+)
 from portico.oauth.access_token import AccessToken
 from portico.oauth.client import Client
 from portico.oauth.client_metadata import is_document_id
@@ -68,7 +75,7 @@ class StoredLedger:
                 )
                 await write_grant(conn, issuer, alive, asked_for, now=now)
         except Conflict as error:
-            raise Forbidden("This login was finished already.", detail="the grant exists") from error
+            raise FlowFinished("This login was finished already.", detail="the grant exists") from error
         return code
 
     @asynccontextmanager
@@ -76,7 +83,10 @@ class StoredLedger:
         self, issuer: Issuer, claimed: ClaimedClient, asked: CodeExchange | RefreshExchange | None
     ) -> AsyncGenerator[Work]:
         """Begin the transaction of one request; a refresh first asks the person's provider whether they may still."""
-        document = await self._document(issuer, claimed.client_id)
+        try:
+            document = await self._document(issuer, claimed.client_id)
+        except InvalidClientMetadata as error:
+            raise InvalidClient(error.public) from error
         if isinstance(asked, RefreshExchange):
             await self._rechecks.ask(issuer, claimed.client_id, asked.token)
         async with self._database.write(shared=True) as conn:
@@ -95,7 +105,7 @@ class StoredLedger:
             except InvalidGrant:
                 return None
         return LiveToken(
-            client_id=row.client_id,
+            client_digest=client_digest(row.client_id),
             subject=grant.subject,
             scopes=grant.scopes,
             issued_at=row.issued_at,

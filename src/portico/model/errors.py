@@ -23,7 +23,10 @@ endpoints, pages, command line)::
     │       └── InvalidSignature    invalid_signature
     │           └── SignatureExpired  signature_expired
     ├── Forbidden 403 access_denied             who is calling is known and may not
-    │   └── InsufficientScope  insufficient_scope
+    │   ├── InsufficientScope  insufficient_scope
+    │   ├── FlowExpired        flow_expired     a login or consent took too long
+    │   ├── FlowElsewhere      flow_elsewhere   it was begun in another browser, or cookies are blocked
+    │   └── FlowFinished       flow_finished    it was answered before
     ├── NotFound 404 not_found
     ├── NotOffered 501 not_offered              an operation of the AgentCore API that Portico has not
     ├── Conflict 409 conflict
@@ -186,6 +189,24 @@ class InsufficientScope(Forbidden):
     """Client, scope or custom claim do not satisfy the gateway's authorizer (RFC 6750 section 3.1)."""
 
     code = "insufficient_scope"
+
+
+class FlowExpired(Forbidden):
+    """A login or consent form is older than the flow that it belongs to may be."""
+
+    code = "flow_expired"
+
+
+class FlowElsewhere(Forbidden):
+    """A login or consent belongs to another browser, or this one keeps no cookies (CVE-2026-27124)."""
+
+    code = "flow_elsewhere"
+
+
+class FlowFinished(Forbidden):
+    """A login or consent was answered before: by a double click, or after going back."""
+
+    code = "flow_finished"
 
 
 class NotFound(PorticoError):
