@@ -97,7 +97,10 @@ def test_a_fault_of_the_environment_names_its_variable(bare):
 @pytest.mark.parametrize(
     ("client", "told"),
     [
-        ({"clientId": "web", "redirectUris": ["https://app.example/callback"]}, "allowedRedirectUris"),
+        (
+            {"clientId": "web", "redirectUris": ["https://app.example/cb"], "scopes": ["x"]},
+            "does not grant the scope x",
+        ),
         ({"name": "agent", "secret": "s" * 40, "scopes": ["mcp/tpyo"]}, "does not grant the scope mcp/tpyo"),
     ],
 )

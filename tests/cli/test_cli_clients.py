@@ -88,7 +88,7 @@ def test_a_client_is_disabled_enabled_and_deleted(place):
         (("add", "-agent", "--scope", "mcp/invoke"), "client id"),
         (("add", "web", "--redirect-uri", "http://app.example/callback"), "redirect URI"),
         (("add", "web", "--redirect-uri", "javascript:alert(1)"), "redirect URI"),
-        (("add", "web", "--redirect-uri", "https://other.example/callback"), "allowedRedirectUris"),
+        (("add", "web", "--redirect-uri", "https://app.example/callback", "--resource", "not a URL"), "resource"),
         (("add", "agent", "--scope", "mcp/write"), "does not grant the scope mcp/write; it has: mcp/invoke, mcp/read"),
         (("add", "robot", "--scope", "mcp/invoke"), "robot"),
         (("secret", "robot"), "declared in portico.yaml"),
@@ -105,6 +105,6 @@ def test_what_cannot_be_done_is_one_line(place, args, told):
     assert [client["client_id"] for client in place.json("clients", "list")] == ["robot"]
 
 
-def test_only_machines_have_secrets(place):
+def test_a_public_client_has_no_secret_to_renew(place):
     place.succeed("clients", "add", "web", "--redirect-uri", "https://app.example/callback")
-    assert "is no machine and has no secret" in place.fail("clients", "secret", "web")
+    assert "is public and has no secret" in place.fail("clients", "secret", "web")

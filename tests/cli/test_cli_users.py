@@ -4,7 +4,10 @@ from sqlalchemy import select
 from portico.crypto.passwords import verify_password
 from portico.storage.schema import users
 
-MEMBERS = {"issuer", "name", "subject", "display_name", "email", "disabled_at", "managed_by", "created_at"}
+MEMBERS = {
+    *("issuer", "name", "subject", "display_name", "email", "connector"),
+    *("disabled_at", "managed_by", "created_at"),
+}
 
 
 def stored_hash(place, name):

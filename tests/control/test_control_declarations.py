@@ -107,11 +107,17 @@ def test_secrets_may_stand_in_files_beside_the_configuration():
         ({"name": "a client with spaces", "secret": SECRET, "scopes": ["mcp/invoke"]}, ""),
         ({"clientId": "app", "redirectUris": ["javascript:alert(1)"]}, ""),
         ({"clientId": "app", "redirectUris": []}, ""),
-        ({"clientId": "app", "redirectUris": ["http://127.0.0.1/cb"], "secret": SECRET}, ".secret"),
+        ({"clientId": "app", "redirectUris": ["http://127.0.0.1/cb"], "secret": "changeme"}, ".secret"),
+        ({"clientId": "app", "redirectUris": ["http://127.0.0.1/cb"], "secret": SECRET, "secretHash": "a" * 64}, ""),
+        ({"clientId": "app", "redirectUris": ["javascript:alert(1)"], "secret": SECRET}, ""),
+        ({"clientId": "app", "redirectUris": ["http://127.0.0.1/cb"], "pkceRequired": False}, ""),  # public
+        ({"clientId": "app", "redirectUris": [], "secret": SECRET, "pkceRequired": "no"}, ".pkceRequired"),
+        ({"name": "r", "secret": SECRET, "scopes": ["mcp/invoke"], "pkceRequired": False}, ".pkceRequired"),
+        ({"clientId": "app", "redirectUris": [], "secret": SECRET, "defaultResource": "gateway"}, ""),
         ({"redirectUris": ["http://127.0.0.1/cb"]}, ".clientId"),
     ],
 )
-def test_a_client_is_a_machine_with_scopes_and_a_secret_or_public_with_redirect_uris(client, path):
+def test_a_client_is_a_machine_or_has_redirect_uris_and_maybe_a_secret(client, path):
     found = faults_of({"issuers": [issuer(clients=[client])]})
     assert f"issuers[0].clients[0]{path}" in found
 

@@ -138,18 +138,18 @@ async def test_a_deleted_client_of_a_document_stays_refused(database):
 async def test_of_fifty_uses_of_a_one_time_thing_one_is_the_first(database):
     async def user():
         async with database.write() as conn:
-            return await spent.spend(conn, "d" * 64, "code", NOW + 60)
+            return await spent.spend(conn, "d" * 64, "code", NOW + 60, NOW)
 
     assert sum(await asyncio.gather(*(user() for _ in range(50)))) == 1
 
 
 async def test_what_was_spent_is_forgotten_when_its_age_refuses_it(database):
     async with database.write() as conn:
-        assert await spent.spend(conn, "d" * 64, "code", NOW)
+        assert await spent.spend(conn, "d" * 64, "code", NOW, NOW)
         await spent.prune(conn, NOW)
-        assert not await spent.spend(conn, "d" * 64, "refresh", NOW)
+        assert not await spent.spend(conn, "d" * 64, "refresh", NOW, NOW)
         await spent.prune(conn, NOW + 1)
-        assert await spent.spend(conn, "d" * 64, "code", NOW)
+        assert await spent.spend(conn, "d" * 64, "code", NOW, NOW)
 
 
 async def test_replicas_hear_of_each_ended_grant_once_and_in_order(database):
@@ -166,3 +166,16 @@ async def test_replicas_hear_of_each_ended_grant_once_and_in_order(database):
         await ended_grants.prune(conn, NOW + 101)
         assert not await ended_grants.has_ended(conn, "a")
         assert await ended_grants.has_ended(conn, "b")
+
+
+async def test_what_came_of_a_use_is_kept_and_what_nothing_came_of_can_be_given_back(database):
+    async with database.write() as conn:
+        for digest in ("a" * 64, "b" * 64):
+            assert await spent.spend(conn, digest, "refresh", NOW + 60, NOW)
+        await spent.keep_outcome(conn, "a" * 64, "sealed")
+        for digest in ("a" * 64, "b" * 64):
+            await spent.give_back(conn, digest)
+        kept = await spent.find(conn, "a" * 64)
+        assert kept is not None
+        assert (kept.outcome, kept.spent_at) == ("sealed", NOW)
+        assert await spent.find(conn, "b" * 64) is None

@@ -7,6 +7,7 @@ from portico.control import clients as client_steps
 from portico.control import issuers as issuer_steps
 from portico.control import signing_keys as key_steps
 from portico.control import users as user_steps
+from portico.control.connector_secrets import same_but_for_seals, seal_document
 from portico.control.declarations import ClientDeclaration, IssuerDeclaration, UserDeclaration
 from portico.control.relaxations import Ground
 from portico.control.secrets import new_subject
@@ -49,13 +50,16 @@ class DirectoryStep:
         if stored is not None and stored.managed_by != self._managed_by:
             self._taken(f"{issuer.path}.name", "issuer", stored.managed_by)
             return
+        before = None if stored is None else stored.document
+        document = seal_document(keyring, issuer.name, issuer.document, before, random=self._tx.random)
         await issuer_steps.put(
             self._conn,
             name=issuer.name,
-            document=issuer.document,
+            document=document,
             managed_by=self._managed_by,
             now=self._now,
             changes=self._changes,
+            resealed=before is not None and same_but_for_seals(keyring, issuer.name, before, document),
         )
         if await key_steps.ensure(self._conn, keyring, issuer=issuer.name, now=self._now):
             await counters.bump(self._conn, f"issuer/{issuer.name}")

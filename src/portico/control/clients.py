@@ -1,4 +1,4 @@
-"""Use cases on the clients of an issuer: machines, declared public clients, and those that registered themselves."""
+"""Use cases on the clients of an issuer: machines, those that people log in with, those that named themselves."""
 
 import os
 import re
@@ -20,13 +20,16 @@ from portico.model.secret import Secret
 from portico.oauth.client import ClientKind
 from portico.oauth.issuer_settings import IssuerSettings, parse_issuer_settings
 from portico.oauth.redirect_uri import kind_of
+from portico.oauth.resource import canonical_resource
 from portico.oauth.scope import is_scope_token
 from portico.storage import clients
 from portico.storage.clients import ClientRow
 from portico.storage.engine import Database
 
 MAX_NAME_CHARS: Final = 255  #: the column's width
+MAX_REDIRECT_URIS: Final = 100  #: of one client
 
+_WITH_SECRET: Final = frozenset({"machine", "confidential"})
 _CLIENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,127}\Z")
 
 
@@ -40,14 +43,16 @@ class ClientSummary:
     name: str
     redirect_uris: tuple[str, ...]
     scopes: tuple[str, ...]
+    default_resource: str
+    pkce_required: bool
     disabled_at: int | None
     managed_by: str
     created_at: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NewMachine:
-    """A machine client and its secret, which is told this once."""
+class NewClient:
+    """A client that has a secret, which is told this once."""
 
     client: ClientSummary
     secret: Secret
@@ -70,7 +75,7 @@ async def add_machine(
     default_resource: str = "",
     random: Random = os.urandom,
     changes: Changes = BY_PROCESS,
-) -> NewMachine:
+) -> NewClient:
     """Add a client that gets tokens for itself; its id is its name unless one is given.
 
     Raises:
@@ -89,8 +94,8 @@ async def add_machine(
         default_resource=default_resource,
         created_at=now,
     )
-    await _add(database, row, changes)
-    return NewMachine(client=summary(row), secret=secret)
+    await add(database, row, changes)
+    return NewClient(client=summary(row), secret=secret)
 
 
 async def add_public(
@@ -122,7 +127,7 @@ async def add_public(
         default_resource=default_resource,
         created_at=now,
     )
-    await _add(database, row, changes)
+    await add(database, row, changes)
     return summary(row)
 
 
@@ -136,17 +141,17 @@ async def new_secret(
     random: Random = os.urandom,
     changes: Changes = BY_PROCESS,
 ) -> Secret:
-    """Give a machine a new secret; the old one and every token it got end.
+    """Give a machine or a confidential client a new secret; the old one and every token it got end.
 
     Raises:
-        NotFound: there is no such machine client.
+        NotFound: there is no such client, or it has no secret.
         Conflict: a file declares the client's secret.
     """
     secret = new_client_secret(random)
     async with database.write() as conn:
-        row = await _unmanaged(conn, issuer, client_id)
-        if row.kind != "machine":
-            raise NotFound(f"The client {client_id!r} is no machine and has no secret.")
+        row = await require_unmanaged(conn, issuer, client_id)
+        if row.kind not in _WITH_SECRET:
+            raise NotFound(f"The client {client_id!r} is {row.kind} and has no secret.")
         await replace(conn, row, changed(row, secret_hash=secret_hash(secret)), changes)
         await end_everything(conn, row, ground=ground, now=now)
     return secret
@@ -161,7 +166,7 @@ async def disable(
         NotFound: there is no such client.
     """
     async with database.write() as conn:
-        row = await _found(conn, issuer, client_id)
+        row = await require_client(conn, issuer, client_id)
         await clients.set_disabled(conn, issuer, client_id, now)
         await end_everything(conn, row, ground=ground, now=now)
         await _record(conn, "DisableClient", row, changed(row, disabled_at=now), changes)
@@ -174,7 +179,7 @@ async def enable(database: Database, *, issuer: str, client_id: str, changes: Ch
         NotFound: there is no such client.
     """
     async with database.write() as conn:
-        row = await _found(conn, issuer, client_id)
+        row = await require_client(conn, issuer, client_id)
         await clients.set_disabled(conn, issuer, client_id, None)
         await _record(conn, "EnableClient", row, changed(row, disabled_at=None), changes)
 
@@ -189,8 +194,23 @@ async def delete(
         Conflict: a file declares the client, and would bring it back.
     """
     async with database.write() as conn:
-        row = await _unmanaged(conn, issuer, client_id)
+        row = await require_unmanaged(conn, issuer, client_id)
         await remove(conn, row, ground=ground, now=now, changes=changes)
+
+
+async def add(database: Database, row: ClientRow, changes: Changes) -> None:
+    """Add a client as a whole, in a transaction of its own.
+
+    Raises:
+        InputError: it cannot work, or its issuer would turn it away.
+        NotFound: there is no such issuer.
+        Conflict: the id is taken.
+    """
+    check_client(row)
+    async with database.write() as conn:
+        issuer = await require_issuer(conn, row.issuer)
+        check_fits(row, parse_issuer_settings(row.issuer, issuer.document))
+        await create(conn, row, changes)
 
 
 # Steps that applying a file shares; they run in the caller's transaction.
@@ -231,6 +251,7 @@ def loses_something(old: ClientRow, new: ClientRow) -> bool:
         (old.kind, old.secret_hash) != (new.kind, new.secret_hash)
         or not set(old.scopes) <= set(new.scopes)
         or not set(old.redirect_uris) <= set(new.redirect_uris)
+        or (new.pkce_required and not old.pkce_required)
     )
 
 
@@ -250,6 +271,12 @@ def check_client(row: ClientRow) -> None:
         raise InputError("A machine client needs at least one scope, for example mcp/invoke.")
     if row.kind == "public" and not row.redirect_uris:
         raise InputError("A public client needs at least one redirect URI.")
+    if row.kind != "confidential" and not row.pkce_required:
+        raise InputError("Only a confidential client may do without PKCE: others prove by nothing else who they are.")
+    if len(row.redirect_uris) > MAX_REDIRECT_URIS:
+        raise InputError(f"A client may have at most {MAX_REDIRECT_URIS} redirect URIs.")
+    if row.default_resource:
+        canonical_resource(row.default_resource)
     if any(kind_of(uri) == "refused" for uri in row.redirect_uris):
         raise InputError("A redirect URI must be loopback, https or of a private-use scheme, without fragment or `..`.")
 
@@ -257,21 +284,20 @@ def check_client(row: ClientRow) -> None:
 def check_fits(row: ClientRow, issuer: IssuerSettings) -> None:
     """Refuse a client that its issuer would turn away at every request.
 
+    Its redirect URIs are no matter of the issuer: whoever makes a client says where its codes may go.
+
     Raises:
-        InputError: a redirect URI that the issuer sends nobody to, or a scope that it does not grant.
+        InputError: a scope that the issuer does not grant.
     """
-    for uri in row.redirect_uris:
-        if kind_of(uri) == "other" and uri not in issuer.redirects:
-            raise InputError(f"The redirect URI {uri} must stand in the issuer's allowedRedirectUris too.")
     for scope in row.scopes:
         if scope not in issuer.scopes:
             raise InputError(f"The issuer does not grant the scope {scope}; it has: {', '.join(issuer.scopes)}.")
 
 
 def check_secret(secret: Secret) -> None:
-    """Refuse a machine's secret that was typed rather than generated: it is stored under one plain SHA-256 (T13)."""
+    """Refuse a secret that was typed rather than generated: it is stored under one plain SHA-256 (T13)."""
     if len(secret.reveal()) < MIN_SECRET_CHARS:
-        raise InputError(f"A machine's secret must have at least {MIN_SECRET_CHARS} characters; generate it.")
+        raise InputError(f"A client's secret must have at least {MIN_SECRET_CHARS} characters; generate it.")
 
 
 def summary(row: ClientRow) -> ClientSummary:
@@ -283,18 +309,12 @@ def summary(row: ClientRow) -> ClientSummary:
         name=row.name,
         redirect_uris=row.redirect_uris,
         scopes=row.scopes,
+        default_resource=row.default_resource,
+        pkce_required=row.pkce_required,
         disabled_at=row.disabled_at,
         managed_by=row.managed_by,
         created_at=row.created_at,
     )
-
-
-async def _add(database: Database, row: ClientRow, changes: Changes) -> None:
-    check_client(row)
-    async with database.write() as conn:
-        issuer = await require_issuer(conn, row.issuer)
-        check_fits(row, parse_issuer_settings(row.issuer, issuer.document))
-        await create(conn, row, changes)
 
 
 async def _record(
@@ -311,18 +331,29 @@ async def _record(
 
 def _shown(row: ClientRow) -> dict[str, Any]:
     """Return what the audit trail shows of a client."""
-    return asdict(summary(row)) | {"default_resource": row.default_resource}
+    return asdict(summary(row))
 
 
-async def _found(conn: AsyncConnection, issuer: str, client_id: str) -> ClientRow:
+async def require_client(conn: AsyncConnection, issuer: str, client_id: str) -> ClientRow:
+    """Return a living client.
+
+    Raises:
+        NotFound: there is no such client.
+    """
     row = await clients.get(conn, issuer, client_id)
     if row is None or row.deleted_at is not None:
         raise NotFound(f"The issuer {issuer!r} has no client {client_id!r}.")
     return row
 
 
-async def _unmanaged(conn: AsyncConnection, issuer: str, client_id: str) -> ClientRow:
-    row = await _found(conn, issuer, client_id)
+async def require_unmanaged(conn: AsyncConnection, issuer: str, client_id: str) -> ClientRow:
+    """Return a living client that no file declares.
+
+    Raises:
+        NotFound: there is no such client.
+        Conflict: a file declares it.
+    """
+    row = await require_client(conn, issuer, client_id)
     if row.managed_by:
         raise Conflict(f"The client {client_id!r} is declared in {row.managed_by}; change it there.")
     return row

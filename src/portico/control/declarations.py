@@ -6,7 +6,7 @@ storage.
 """  # noqa: D205 - the kinds do not fit into one line
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from portico.control.providers import ProviderRequest
@@ -32,7 +32,7 @@ class UserDeclaration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientDeclaration:
-    """A machine (with the hash of its secret) or a public client."""
+    """A machine, a public or a confidential client; of a secret the hash."""
 
     row: ClientRow  #: as it is stored, but for its times
     path: str = ""
@@ -43,7 +43,7 @@ class IssuerDeclaration:
     """An issuer's document and its directory."""
 
     name: str
-    document: Mapping[str, Any]
+    document: Mapping[str, Any] = field(repr=False)  #: with the secrets of its connectors in the clear
     users: tuple[UserDeclaration, ...] = ()
     clients: tuple[ClientDeclaration, ...] = ()
     path: str = ""

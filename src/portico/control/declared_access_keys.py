@@ -14,7 +14,7 @@ REQUIRED: Final = frozenset({"accessKeyId", "name", "role"})
 
 def read_access_key(reader: Reader, entry: Mapping[str, Any], path: str) -> AccessKeyDeclaration | None:
     """Read one access key; None when something of it is missing."""
-    texts = reader.texts(entry, path, KNOWN, required=REQUIRED, lists={"gateways"})
+    texts = reader.texts(entry, path, KNOWN, required=REQUIRED, others={"gateways"})
     gateways = reader.text_list(entry, "gateways", path)
     if "gateways" in entry and not gateways:
         reader.fault(f"{path}.gateways", "must name at least one gateway; leave it out for all of them")

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from portico.control.connector_secrets import CONNECTORS, MEMBER
 from portico.control.resources import Kind, Resource
 
 #: Kind → the file's list.
@@ -25,6 +26,7 @@ _LISTS: Final[Mapping[Kind, str]] = {
 }
 #: Kind → how the variables and files of its secrets begin.
 _SECRETS: Final[Mapping[Kind, str]] = {
+    "issuer": "connector",
     "user": "password",
     "client": "client",
     "OAuth2 credential provider": "oauth2",
@@ -97,25 +99,37 @@ class _Writer:
             if why or above is None:
                 self.left_out.append(LeftOut(kind=resource.kind, name=resource.label, why=why))
                 continue
-            entry = {**resource.document, **self._secret(resource)}
+            entry: dict[str, Any] = {**resource.document, **self._secret(resource)}
+            if resource.connectors:
+                entry[CONNECTORS] = [self._connector(resource, connector) for connector in entry[CONNECTORS]]
             above.setdefault(_LISTS[resource.kind], []).append(entry)
             if resource.kind in {"issuer", "gateway"}:
                 owners[resource.name] = entry
 
     def _secret(self, resource: Resource) -> Mapping[str, str]:
-        if not resource.secret:
+        if not resource.secret or resource.connectors:
             return {}
         if self.with_hashes and resource.hashed is not None:
             return resource.hashed
         plain = "password" if resource.kind == "user" else "secret"
-        name = f"{_SECRETS[resource.kind]}-{_UNSAFE.sub('-', resource.label)}"
+        return self._given(resource.kind, resource.label, plain)
+
+    def _connector(self, issuer: Resource, connector: Mapping[str, Any]) -> Mapping[str, Any]:
+        name: str = connector["name"]
+        if name not in issuer.connectors:
+            return connector
+        return {**connector, **self._given(issuer.kind, f"{issuer.name}/{name}", MEMBER)}
+
+    def _given(self, kind: Kind, label: str, member: str) -> Mapping[str, str]:
+        """Return the member that refers to a secret, and note that it has to be given."""
+        name = f"{_SECRETS[kind]}-{_UNSAFE.sub('-', label)}"
         if self.secret_files:
             place = self._unique(f"{self.secret_files.rstrip('/')}/{name}")
-            given = {f"{plain}File": place}
+            given = {f"{member}File": place}
         else:
             place = self._unique(re.sub(r"[^A-Z0-9]", "_", f"portico_secret_{name}".upper()))
-            given = {plain: f"{_REFERENCE}{place}}}"}
-        self.missing.append(MissingSecret(kind=resource.kind, name=resource.label, place=place))
+            given = {member: f"{_REFERENCE}{place}}}"}
+        self.missing.append(MissingSecret(kind=kind, name=label, place=place))
         return given
 
     def _unique(self, place: str) -> str:

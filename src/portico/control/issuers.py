@@ -46,15 +46,28 @@ async def list_all(database: Database, *, public_url: str) -> list[IssuerSummary
 
 
 async def put(
-    conn: AsyncConnection, *, name: str, document: Mapping[str, Any], managed_by: str, now: int, changes: Changes
+    conn: AsyncConnection,
+    *,
+    name: str,
+    document: Mapping[str, Any],
+    managed_by: str,
+    now: int,
+    changes: Changes,
+    resealed: bool = False,
 ) -> bool:
-    """Make an issuer or change its settings; says whether anything changed."""
+    """Make an issuer or change its settings; says whether anything changed.
+
+    ``document`` holds the secrets of its connectors sealed; with ``resealed`` it says what was said before, under a
+    newer key, and that is no change that anybody made.
+    """
     stored = await issuers.get(conn, name)
     if stored is not None and (stored.document, stored.managed_by) == (dict(document), managed_by):
         return False
     row = IssuerRow(name=name, document=dict(document), managed_by=managed_by, created_at=now, updated_at=now)
     await issuers.put(conn, row)
     await counters.bump(conn, f"issuer/{name}")
+    if resealed:
+        return True
     action = "CreateIssuer" if stored is None else "UpdateIssuer"
     before = None if stored is None else stored.document
     await changes.record(conn, action, own_arn("issuer", name), before, row.document)

@@ -63,15 +63,18 @@ class Reader:
         known: AbstractSet[str],
         *,
         required: AbstractSet[str],
-        lists: AbstractSet[str] = frozenset(),
+        others: AbstractSet[str] = frozenset(),
     ) -> dict[str, str]:
-        """Return the text members; unknown, missing, empty and wrongly typed ones are faults."""
+        """Return the text members; unknown, missing, empty and wrongly typed ones are faults.
+
+        Members in ``others`` are known too, and no texts.
+        """
         for name in sorted(required - entry.keys()):
             self.fault(f"{path}.{name}", "is required")
         found: dict[str, str] = {}
         for name, value in entry.items():
-            if name not in known | lists:
-                self.fault(f"{path}.{name}", f"is not known here; known are: {', '.join(sorted(known | lists))}")
+            if name not in known | others:
+                self.fault(f"{path}.{name}", f"is not known here; known are: {', '.join(sorted(known | others))}")
             elif isinstance(value, str) and value and name in known:
                 found[name] = value
             elif name in known:
@@ -85,6 +88,14 @@ class Reader:
             return tuple(cast("list[str]", listed))
         self.fault(f"{path}.{name}", "must be a list of texts")
         return ()
+
+    def flag(self, entry: Mapping[str, Any], name: str, path: str, *, default: bool) -> bool:
+        """Return a member that is true or false; ``default`` when it is missing."""
+        value: object = entry.get(name, default)
+        if isinstance(value, bool):
+            return value
+        self.fault(f"{path}.{name}", "must be true or false")
+        return default
 
     def secret(
         self, texts: Mapping[str, str], path: str, *, plain: str, file: str, hashed: str | None = None

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from portico.authorizer.access_keys import open_key
 from portico.control.arns import api_key_provider_arn, gateway_arn, oauth2_provider_arn, workload_identity_arn
+from portico.control.connector_secrets import digestible, without_secrets
 from portico.control.documents import EXTENSION_KEY
 from portico.crypto.keyring import Keyring
 from portico.identity.sealing import open_secrets
@@ -30,6 +31,7 @@ from portico.storage import (
 )
 from portico.storage.clients import ClientRow
 from portico.storage.credential_providers import CredentialProviderRow
+from portico.storage.issuers import IssuerRow
 from portico.storage.users import UserRow
 
 Kind = Literal[
@@ -59,7 +61,8 @@ class Resource:
     of: str = ""  #: the issuer or the gateway that it belongs to, by name
     document: Mapping[str, Any]  #: in the form of the file, without what belongs to it and without its secret
     managed_by: str
-    secret: str = ""  #: digest of its secret; empty when it has none
+    secret: str = ""  #: digest of its secret or secrets; empty when it has none
+    connectors: tuple[str, ...] = ()  #: of an issuer, those that have a secret
     hashed: Mapping[str, str] | None = None  #: the member of the file that holds the secret's hash, where one is stored
     undeclarable: str = ""  #: why a file cannot declare it as it is; empty when it can
 
@@ -81,7 +84,7 @@ async def read_resources(conn: AsyncConnection, keyring: Keyring, place: Place) 
     """Return every resource of one state of the database, in the order of the file's lists and by name."""
     tagged = await tags.list_all(conn, account=place.account)
     return [
-        *await _directory(conn),
+        *await _directory(conn, keyring),
         *await _providers(conn, keyring, place, tagged),
         *await _identities(conn, place, tagged),
         *await _gateways(conn, place, tagged),
@@ -89,14 +92,13 @@ async def read_resources(conn: AsyncConnection, keyring: Keyring, place: Place) 
     ]
 
 
-async def _directory(conn: AsyncConnection) -> list[Resource]:
+async def _directory(conn: AsyncConnection, keyring: Keyring) -> list[Resource]:
     every_user, every_client = await users.list_all(conn), await clients.list_all(conn)
     found: list[Resource] = []
     names: set[str] = set()
     for row in await issuers.list_all(conn):
         names.add(row.name)
-        document = {"name": row.name, **row.document}
-        found.append(Resource(kind="issuer", name=row.name, document=document, managed_by=row.managed_by))
+        found.append(_issuer(row, keyring))
     named = sorted(every_client, key=lambda row: (row.issuer, row.client_id))
     belonging = [*map(_user, every_user), *map(_client, named)]
     return found + [
@@ -104,7 +106,22 @@ async def _directory(conn: AsyncConnection) -> list[Resource]:
     ]
 
 
+def _issuer(row: IssuerRow, keyring: Keyring) -> Resource:
+    secrets = digestible(keyring, row.name, row.document)
+    return Resource(
+        kind="issuer",
+        name=row.name,
+        document={"name": row.name, **without_secrets(row.document)},
+        managed_by=row.managed_by,
+        secret=_digest("\0".join(f"{name}={secrets[name]}" for name in sorted(secrets))) if secrets else "",
+        connectors=tuple(secrets),
+    )
+
+
 def _user(row: UserRow) -> Resource:
+    why = _DISABLED if row.disabled_at is not None else ""
+    if row.connector:
+        why = "the person comes from a provider, and does so again"
     return Resource(
         kind="user",
         name=row.name,
@@ -113,30 +130,30 @@ def _user(row: UserRow) -> Resource:
         managed_by=row.managed_by,
         secret=_digest(row.password_hash),
         hashed={"passwordHash": row.password_hash},
-        undeclarable=_DISABLED if row.disabled_at is not None else "",
+        undeclarable=why,
     )
 
 
 def _client(row: ClientRow) -> Resource:
     why = _DISABLED if row.disabled_at is not None else ""
-    if row.kind == "registered":
+    if row.kind in {"registered", "document"}:
         why = "it registered itself, and does so again"
-    machine = row.kind == "machine"
+    machine, secretive = row.kind == "machine", row.kind in {"machine", "confidential"}
     shared = _filled(scopes=list(row.scopes), defaultResource=row.default_resource)
     if machine:
         document = _filled(name=row.name, clientId="" if row.client_id == row.name else row.client_id) | shared
     else:
         redirects = {"redirectUris": list(row.redirect_uris)}
         document = _filled(clientId=row.client_id, name="" if row.client_id == row.name else row.name)
-        document |= redirects | shared
+        document |= redirects | shared | ({} if row.pkce_required else {"pkceRequired": False})
     return Resource(
         kind="client",
         name=row.client_id,
         of=row.issuer,
         document=document,
         managed_by=row.managed_by,
-        secret=_digest(row.secret_hash) if machine else "",
-        hashed={"secretHash": row.secret_hash} if machine else None,
+        secret=_digest(row.secret_hash) if secretive else "",
+        hashed={"secretHash": row.secret_hash} if secretive else None,
         undeclarable=why,
     )
 

@@ -69,6 +69,7 @@ async def redeem_code(
             code_challenge=row.code_challenge,
             resource=row.resource,
             expires_at=row.expires_at,
+            pkce_required=client.needs_pkce,
         )
         judge_code(asked, terms, now=now)
         grant, user = await living_grant(conn, issuer, row.grant_id, now)

@@ -12,12 +12,14 @@ _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}\Z", re.ASCII)
 _VERIFIER = re.compile(r"[A-Za-z0-9\-._~]{43,128}\Z", re.ASCII)
 
 
-def judge_challenge(challenge: str, method: str) -> str:
-    """Return the challenge of an authorization request.
+def judge_challenge(challenge: str, method: str, *, required: bool = True) -> str:
+    """Return the challenge of an authorization request; without ``required`` none may be sent, and is returned.
 
     Raises:
         InvalidRequest: no challenge, a method other than S256 (an absent one means ``plain``), or a malformed one.
     """
+    if not challenge and not method and not required:
+        return ""
     if not challenge:
         raise InvalidRequest("code_challenge is missing; PKCE with S256 is required.")
     if method != "S256":
@@ -27,12 +29,17 @@ def judge_challenge(challenge: str, method: str) -> str:
     return challenge
 
 
-def judge_verifier(verifier: str, challenge: str) -> None:
+def judge_verifier(verifier: str, challenge: str, *, required: bool = True) -> None:
     """Check that ``verifier`` is the one whose digest was sent before.
 
+    Without ``required`` a code may have no challenge, and then no verifier comes with it: one that does says that
+    somebody took the challenge out of the authorization request on its way (RFC 9700 section 4.8.2).
+
     Raises:
-        InvalidGrant: it is missing, malformed or another (RFC 7636 section 4.6).
+        InvalidGrant: it is missing, malformed, another (RFC 7636 section 4.6), or there is nothing that it could fit.
     """
+    if not challenge and not verifier and not required:
+        return
     digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
     if not challenge or not _VERIFIER.match(verifier) or not hmac.compare_digest(digest, challenge):
         raise InvalidGrant("code_verifier does not fit the code_challenge of the authorization request.")

@@ -89,6 +89,7 @@ class CodeTerms:
     code_challenge: str
     resource: str
     expires_at: int
+    pkce_required: bool = True  #: of the client, as it is now
 
 
 def parse_token_request(parameters: Parameters) -> TokenRequest:
@@ -143,13 +144,13 @@ def parse_client(authorization: str | None, parameters: Parameters) -> ClaimedCl
 
 
 def judge_client(claimed: ClaimedClient, client: Client | None) -> Client:
-    """Return the client when it is proven: machines by their secret, others by having none.
+    """Return the client when it is proven: those that have a secret by it, others by sending none.
 
     Raises:
         InvalidClient: unknown, deleted, disabled or a wrong secret; the answer does not say which.
     """
     proven = has_secret(client, claimed.secret.reveal())
-    if client is None or (claimed.secret if client.kind != "machine" else not proven):
+    if client is None or (not proven if client.authenticates else claimed.secret):
         raise refused_client()
     return client
 
@@ -161,6 +162,8 @@ def refused_client() -> InvalidClient:
 
 def judge_grant_type(request: TokenRequest, client: Client) -> None:
     """Check that the client may use the grant: machines their own, the others what a person granted.
+
+    A confidential client has a secret and yet no tokens for itself: it acts for people only.
 
     Raises:
         UnauthorizedClient: it may not (RFC 6749 section 5.2).
@@ -180,7 +183,7 @@ def judge_code(request: CodeExchange, terms: CodeTerms, *, now: float) -> None:
         raise InvalidGrant("The code is over; start again.")
     if request.redirect_uri != terms.redirect_uri:
         raise InvalidGrant("redirect_uri differs from the one of the authorization request.")
-    judge_verifier(request.verifier, terms.code_challenge)
+    judge_verifier(request.verifier, terms.code_challenge, required=terms.pkce_required)
     same_resource(request.resource, terms.resource)
 
 

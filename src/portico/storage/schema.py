@@ -128,7 +128,7 @@ users = Table(
     _account(),
     Column("issuer", String(64), nullable=False),
     Column("subject", String(64), primary_key=True),  # random; the `sub` of tokens
-    Column("name", String(255), nullable=False),  # what the person types at login
+    Column("name", String(320), nullable=False),  # what a local user types at login; room for connector and subject
     Column("display_name", String(255), nullable=False, default=""),
     Column("email", String(255), nullable=False, default=""),
     Column("connector", String(64), nullable=False, server_default=""),  # who knows the person; empty: we, locally
@@ -267,7 +267,9 @@ spent = Table(
     metadata,
     Column("digest", String(64), primary_key=True),  # SHA-256 hex
     Column("kind", String(32), nullable=False),
+    Column("spent_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),  # when it would be refused for its age
+    Column("outcome", Text, nullable=False, server_default=""),  # what came of it, sealed
     Index(None, "expires_at"),
 )
 

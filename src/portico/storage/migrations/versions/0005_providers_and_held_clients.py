@@ -11,6 +11,8 @@ depends_on = None
 
 def upgrade():
     op.add_column("clients", sa.Column("pkce_required", sa.Boolean(), server_default=sa.true(), nullable=False))
+    with op.batch_alter_table("users") as users:  # a person of a provider is named by connector and subject
+        users.alter_column("name", type_=sa.String(length=320), existing_type=sa.String(length=255))
     op.add_column("users", sa.Column("connector", sa.String(length=64), server_default="", nullable=False))
     op.add_column("users", sa.Column("provider_subject", sa.String(length=255), nullable=True))
     op.create_index(
@@ -26,6 +28,8 @@ def upgrade():
         "spent",
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("spent_at", sa.BigInteger(), nullable=False),
+        sa.Column("outcome", sa.Text(), server_default="", nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("digest", name=op.f("pk_spent")),
     )
@@ -49,4 +53,6 @@ def downgrade():
     op.drop_index(op.f("ix_users_issuer_connector_provider_subject"), "users")
     op.drop_column("users", "provider_subject")
     op.drop_column("users", "connector")
+    with op.batch_alter_table("users") as users:
+        users.alter_column("name", type_=sa.String(length=255), existing_type=sa.String(length=320))
     op.drop_column("clients", "pkce_required")
