@@ -11,9 +11,11 @@ Limits and the two kinds of events: docs/aws-lambda.md.
 import asyncio
 import base64
 import json
+import os
 import time
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -21,7 +23,10 @@ import structlog
 from mangum import Mangum
 
 from portico.model.errors import ConfigError, InputError, PorticoError
+from portico.service.facade import build_facade
+from portico.service.facade_settings import CONFIG_VARIABLE, load_facade_settings
 from portico.service.whole_answers import WholeAnswers
+from portico.telemetry import logs
 from portico.web.asgi import REQUEST_ID, ASGIApp, Receive, Scope, Send
 
 #: Bytes of a function's result, as JSON (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
@@ -192,3 +197,21 @@ def _not_there(error: PorticoError, context: Context) -> Result:
         "body": msgspec.json.encode(document).decode(),
         "isBase64Encoded": False,
     }
+
+
+@asynccontextmanager
+async def open_configured() -> AsyncGenerator[ASGIApp]:
+    """Open the façade that the environment describes; a file beside it may, if the package has one.
+
+    Raises:
+        ConfigError: every fault at once.
+    """
+    file = os.environ.get(CONFIG_VARIABLE, "")
+    settings = load_facade_settings(Path(file) if file else None)
+    logs.configure(json=settings.log_format == "json", level=settings.log_level)
+    async with build_facade(settings) as facade:
+        yield facade.app
+
+
+#: What Lambda calls. It holds nothing until the first event.
+handler: Final = LambdaHandler(open_configured)
