@@ -20,6 +20,8 @@ from portico.model.errors import (
     AccessDenied,
     Conflict,
     FlowFinished,
+    InvalidClient,
+    InvalidClientMetadata,
     InvalidGrant,
     InvalidRequest,
     UnsupportedTokenType,
