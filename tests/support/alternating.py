@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import itertools
 import threading
-from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 
 MAX_HEAD = 64 * 1024  #: bytes of a request's head
@@ -24,6 +24,7 @@ class Alternating:
     port: int
     replicas: list[int]  #: ports; may be replaced while it runs
     seen: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])  #: port and request line, in order
+    before: Callable[[str], None] = lambda _line: None  #: called with each request line before the request goes on
     _turn: Iterator[int] = field(default_factory=itertools.count)
     _tasks: set["asyncio.Task[None]"] = field(default_factory=set["asyncio.Task[None]"])
 
@@ -58,6 +59,7 @@ class Alternating:
             line, lines = _closing(head)
             port = self.replicas[next(self._turn) % len(self.replicas)]
             self.seen.append((port, line))
+            await asyncio.to_thread(self.before, line)
             async with asyncio.timeout(CONNECT_SECONDS):
                 upstream = await asyncio.open_connection("127.0.0.1", port)
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):

@@ -6,7 +6,7 @@
         idp.discovery_url, idp.issuer, idp.client_id, idp.client_secret, idp.api_scopes
         idp.connector()                      # the connector's document, as facade.yaml and portico.yaml write it
         idp.person("ada")                    # knows Ada's password at the provider, walks through all pages
-        idp.change(silent="ada")             # log in without a page; also denies, sso, disabled
+        idp.change(silent="ada")             # log in without a page; also denies, sso, disabled, access_seconds
         idp.change(patch={"id_token": {"nonce": "x"}, "callback": {"iss": None}}, header={...})
         idp.fail("token", html_page())       # the next token request; huge(), slow(), server_error(), times=...
         idp.requests("token")                # every request so far: .form .query .headers .status
@@ -143,6 +143,7 @@ class IdentityProvider:
     control: httpx2.Client
     client_id: str
     client_secret: str
+    auth_method: str
     resources: Sequence[str] = ()
 
     @property
@@ -166,21 +167,20 @@ class IdentityProvider:
             return http.get(self.discovery_url).raise_for_status().json()
 
     def connector(self, **changes: Any) -> dict[str, Any]:
-        """Return the connector's document for this provider."""
-        kind = self.profile if self.profile != "strict" else "oidc"
-        document = {
+        """Return the connector's document for this provider; `strict` is ``oidc``, one of nobody's in particular."""
+        document: dict[str, Any] = {
             "name": self.profile,
-            "type": kind,
+            "type": "oidc" if self.profile == "strict" else self.profile,
             "title": f"{self.profile.title()} login",
             "discoveryUrl": self.discovery_url,
             "clientId": self.client_id,
             "clientSecret": self.client_secret,
-            "scopes": list(self.api_scopes),
+            "scopeMap": {"mcp/invoke": list(self.api_scopes)},
+            "tokenAuthMethod": self.auth_method.removeprefix("client_secret_"),
             "allowPrivate": True,
         }
-        if self.profile == "google":
-            document["allowedDomains"] = ["example.com"]
-        return document | changes
+        special = {"google": {"allowedDomains": ["example.com"]}, "strict": {"forwardResource": True}}
+        return document | special.get(self.profile, {}) | changes
 
     def person(self, name: str = "ada", *, refuses: bool = False) -> Person:
         """Return somebody who logs in here on the way from one site to another and back."""
@@ -189,7 +189,7 @@ class IdentityProvider:
     # What tests change
 
     def change(self, **changes: Any) -> None:
-        """Set members of the state: silent denies sso disabled patch header."""
+        """Set members of the state: silent denies sso disabled access_seconds patch header."""
         self._post("/state", changes)
 
     def fail(self, endpoint: str, fault: dict[str, Any], *, times: int | None = 1) -> None:
@@ -201,7 +201,7 @@ class IdentityProvider:
         self._post("/faults", {"endpoint": endpoint, **fault, **limited})
 
     def heal(self) -> None:
-        """Undo all faults and changes."""
+        """Undo all faults and changes but that of ``access_seconds``."""
         self.change(faults=[], patch={}, header={}, silent=None, denies=False, disabled=[], sso=True)
 
     def revoke(self, account: str | None = None) -> int:
@@ -260,6 +260,7 @@ def identity_provider(
     profile: str,
     *,
     redirect_uris: Sequence[str],
+    logout_uris: Sequence[str] = (),
     clients: Sequence[dict[str, Any]] = (),
     accounts: Sequence[dict[str, Any]] = ACCOUNTS,
     resources: Sequence[str] = (),
@@ -277,7 +278,8 @@ def identity_provider(
     issuer, e.g. ``localhost`` to be another site than the façade; it listens on 127.0.0.1 anyway.
     """
     client_id, secret = CLIENT_IDS.get(profile, "facade"), "the facade's own secret at the provider"
-    own = {"client_id": client_id, "client_secret": secret, "redirect_uris": list(redirect_uris)}
+    own: dict[str, Any] = {"client_id": client_id, "client_secret": secret, "redirect_uris": list(redirect_uris)}
+    own |= {"post_logout_redirect_uris": list(logout_uris)}
     gateway_id, gateway_secret = GATEWAY_CLIENT
     gateway: dict[str, Any] = {"client_id": gateway_id, "client_secret": gateway_secret, "redirect_uris": []}
     settings: dict[str, Any] = {
@@ -302,6 +304,7 @@ def identity_provider(
             control=control,
             client_id=client_id,
             client_secret=secret,
+            auth_method=auth_method,
             resources=resources,
         )
 

@@ -1,7 +1,8 @@
 // The provider's login and consent pages: plain forms, for a person without a screen and for a browser.
 const escaped = (text) => String(text).replace(/[&<>"']/g, (found) => `&#${found.codePointAt(0)};`)
 
-const page = (title, body) => `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>${escaped(title)}</title></head>
+const page = (title, body) => `<!doctype html><html lang="en">
+<head><meta charset="utf-8"><title>${escaped(title)}</title></head>
 <body><main><h1>${escaped(title)}</h1>${body}</main></body></html>`
 
 export const loginPage = (action, client, failed) => page('Provider: log in', `

@@ -12,7 +12,9 @@
 //   tokens      opaque | jwt
 //   access, id  what a JWT looks like, made from what oidc-provider would have said
 //   userinfo    whether userinfo takes JWT access tokens
+//   logout      whether /logout takes client_id and logout_uri, and nothing else
 //   pkce        whether PKCE is demanded
+//   offlineAtRefresh  whether a refresh may name offline_access, which oidc-provider does not count as granted here
 
 export const API_ID = 'b7a1f3c2-5d64-4e0f-9a52-0c1de2f3a4b5'
 export const TENANT = '0d9c1f0e-4b7a-4f58-8f3c-5a6b7c8d9e0f'
@@ -20,6 +22,7 @@ const GOOGLE = 'https://www.googleapis.com/auth'
 
 const asked = (parameters, name) => (parameters.get(name) ?? '').split(' ')
 const offlineScope = (parameters) => asked(parameters, 'scope').includes('offline_access')
+const consents = (parameters) => asked(parameters, 'prompt').includes('consent')
 
 const COMMON = [
   'issuer', 'authorization_endpoint', 'token_endpoint', 'jwks_uri', 'userinfo_endpoint', 'revocation_endpoint',
@@ -36,6 +39,7 @@ export const profiles = {
       token: '/oauth2/token',
       userinfo: '/oauth2/userInfo',
       revocation: '/oauth2/revoke',
+      end_session: '/logout',
       jwks: '/us-east-1_PoRtIcO01/.well-known/jwks.json',
     },
     metadata: false,
@@ -46,6 +50,7 @@ export const profiles = {
     offline: () => true,
     rotation: 'none',
     iss: false,
+    logout: true,
     tokens: 'jwt',
     userinfo: true,
     access: ({ header, payload: { aud: _aud, ...payload }, account }) => ({
@@ -77,6 +82,7 @@ export const profiles = {
     rotation: 'lenient',
     iss: false,
     pairwise: true,
+    offlineAtRefresh: true,
     tokens: 'jwt',
     access: ({ header, payload: { scope, client_id, ...payload }, account }) => ({
       header: { ...header, typ: 'JWT' },
@@ -139,11 +145,11 @@ export const profiles = {
     oidc: ['openid', 'email', 'profile'],
     api: [`${GOOGLE}/userinfo.email`, `${GOOGLE}/userinfo.profile`],
     resource: 'ignore',
-    offline: (parameters) => parameters.get('access_type') === 'offline' && asked(parameters, 'prompt').includes('consent'),
+    offline: (parameters) => parameters.get('access_type') === 'offline' && consents(parameters),
     rotation: 'none',
     iss: false,
     tokens: 'opaque',
-    id: ({ header, payload, account }) => ({ header, payload: { ...payload, ...(account.hd ? { hd: account.hd } : {}) } }),
+    id: ({ header, payload, account: { hd } }) => ({ header, payload: hd ? { ...payload, hd } : payload }),
   },
 
   // Everything as the RFCs have it.
@@ -154,7 +160,7 @@ export const profiles = {
     oidc: ['openid', 'email', 'profile', 'offline_access'],
     api: ['mcp/invoke', 'mcp/read'],
     resource: 'honour',
-    offline: (parameters) => offlineScope(parameters) && asked(parameters, 'prompt').includes('consent'),
+    offline: (parameters) => offlineScope(parameters) && consents(parameters),
     rotation: 'strict',
     iss: true,
     tokens: 'jwt',

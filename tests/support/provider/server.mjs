@@ -1,5 +1,6 @@
 // A real OpenID provider (npm oidc-provider) with the manners of a well-known one, and a control server beside it.
-// What it is comes as JSON in IDENTITY_PROVIDER (see identity_provider.py); it prints {"port", "control"} when it listens.
+// What it is comes as JSON in IDENTITY_PROVIDER (see identity_provider.py); it prints {"port", "control"} when it
+// listens.
 import { createServer } from 'node:http'
 import { createHash } from 'node:crypto'
 import Provider, { errors, interactionPolicy } from 'oidc-provider'
@@ -21,6 +22,7 @@ const consents = settings.consent ?? profile.consent ?? false
 const requests = []
 const offline = new Set() // ids of authorization codes that earn a refresh token
 const bearers = new Map() // JWT access token → account id, for userinfo
+const SESSION = `op_session_${settings.profile}`
 const scopesOfApi = () => profile.api.join(' ')
 
 /** What tests change while it runs. */
@@ -29,6 +31,7 @@ const state = {
   denies: false, // every person cancels
   sso: true, // a browser that logged in once is not asked again
   disabled: [], // accounts that may neither log in nor refresh
+  access_seconds: settings.access_seconds, // lifetime of access tokens from now on
   faults: [], // {endpoint, status, headers, body, repeat, delay, times}, the first that matches is taken
   patch: {}, // members changed in: discovery token id_token access_token userinfo callback
   header: {}, // headers of: id_token access_token
@@ -42,6 +45,8 @@ const account = (id) => (accounts.has(id) && !state.disabled.includes(id) ? acco
 function claimsOf({ id, password: _password, ...claims }) {
   return { sub: id, ...claims }
 }
+
+const digest = (text) => createHash('sha256').update(text).digest('base64url')
 
 // --- the Provider ---------------------------------------------------------------------------------------------------
 
@@ -59,9 +64,9 @@ function build() {
       ...client,
     })),
     jwks: { keys },
-    cookies: { keys: ['not a secret: a test provider'], names: { session: `op_session_${settings.profile}` } },
+    cookies: { keys: ['not a secret: a test provider'], names: { session: SESSION } },
     subjectTypes: profile.pairwise ? ['pairwise', 'public'] : ['public'],
-    pairwiseIdentifier: (_ctx, id, { clientId }) => createHash('sha256').update(`${clientId}|${id}`).digest('base64url'),
+    pairwiseIdentifier: (_ctx, id, { clientId }) => digest(`${clientId}|${id}`),
     findAccount: (_ctx, id) => {
       const found = account(id)
       return found && { accountId: id, claims: () => claimsOf(found) }
@@ -84,7 +89,7 @@ function build() {
     loadExistingGrant,
     interactions: { url: (_ctx, { uid }) => `/interaction/${uid}`, policy },
     ttl: {
-      AccessToken: settings.access_seconds,
+      AccessToken: () => state.access_seconds,
       RefreshToken: settings.refresh_seconds ?? DAY,
       AuthorizationCode: 60,
       IdToken: 3600,
@@ -102,11 +107,11 @@ function build() {
         defaultResource: () => (profile.tokens === 'jwt' && profile.resource !== 'honour' ? RESOURCE : undefined),
         useGrantedResource: () => true,
         getResourceServerInfo: (_ctx, resource) => {
-          if (resource !== RESOURCE && !settings.resources.includes(resource)) throw new errors.InvalidTarget('unknown resource')
+          if (![RESOURCE, ...settings.resources].includes(resource)) throw new errors.InvalidTarget('unknown resource')
           return {
             scope: [...profile.oidc, ...profile.api].join(' '),
             audience: resource,
-            accessTokenTTL: settings.access_seconds,
+            accessTokenTTL: state.access_seconds,
             accessTokenFormat: profile.tokens,
             jwt: { sign: { alg: 'RS256' } },
           }
@@ -224,6 +229,7 @@ async function serve(request, response) {
   else if (['metadata', 'other'].includes(endpoint)) return void answer(response, 404, 'text/plain', 'Not Found')
   else if (endpoint === 'interaction') return void await interact(request, response, path, form)
   else if (endpoint === 'userinfo' && profile.userinfo && bearer(request)) return void userinfo(request, response)
+  else if (endpoint === 'end_session' && profile.logout) return void loggedOut(response, parameters)
   else if (endpoint === 'authorization') {
     const refusal = judge(parameters)
     if (refusal) return void redirected(response, parameters, refusal)
@@ -231,6 +237,7 @@ async function serve(request, response) {
   } else if (endpoint === 'token') {
     const refusal = judgeResource(parameters)
     if (refusal) return void json(response, 400, refusal)
+    if (profile.offlineAtRefresh && form.has('scope')) form.set('scope', form.get('scope').replace('offline_access', '').trim())
   }
   if (isForm) request.body = listed(form)
   await provider.callback()(request, response)
@@ -267,14 +274,23 @@ function judgeResource(parameters) {
   if (profile.resource === 'ignore') return undefined
   return {
     error: 'invalid_target',
-    error_description: 'AADSTS9010010: The resource parameter provided in the request doesn\'t match with the requested '
-      + `scopes. Resource: ${given}.`,
+    error_description: "AADSTS9010010: The resource parameter provided in the request doesn't match with the "
+      + `requested scopes. Resource: ${given}.`,
   }
 }
 
 function invalidScope(unknown) {
   if (settings.profile !== 'entra') return `unknown scope: ${unknown.join(' ')}`
   return `AADSTS70011: The provided value for the input parameter 'scope' is not valid: ${unknown.join(' ')}`
+}
+
+/** Cognito's own way to log a browser out: an exact URL, and no page of its own. */
+function loggedOut(response, parameters) {
+  const client = settings.clients.find(({ client_id }) => client_id === parameters.get('client_id'))
+  const target = parameters.get('logout_uri')
+  if (!client?.post_logout_redirect_uris?.includes(target)) return void answer(response, 400, 'text/plain', 'logout_uri')
+  const ended = ['', '.legacy', '.sig', '.legacy.sig'].map((end) => `${SESSION}${end}=; path=/; max-age=0`)
+  return void response.writeHead(302, { location: target, 'set-cookie': ended }).end()
 }
 
 function redirected(response, parameters, refusal) {

@@ -20,7 +20,8 @@ export class Store {
       if (model === 'RefreshToken' && this.#keepsConsumed) return
       this.#rows.get(`${model}:${id}`).consumed = Math.floor(Date.now() / 1000)
     },
-    revokeByGrantId: async (grantId) => this.#drop((name, row) => GRANTABLE.has(name.split(':')[0]) && row.grantId === grantId),
+    revokeByGrantId: async (grantId) => void this.#drop((name, row) => (
+      GRANTABLE.has(name.split(':')[0]) && row.grantId === grantId)),
   })
 
   /** End everything that an account granted (everybody's, without one); sessions stay. */
