@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Final, assert_never
 
 from portico.authorizer.keys import IssuerKeys, KeySource
-from portico.authorizer.revocations import Revocations
+from portico.authorizer.revocations import RevocationSource
 from portico.authorizer.rules import OTHER_CLIENT_CLAIMS, judge
 from portico.authorizer.sigv4 import Signatures
 from portico.authorizer.token_cache import MAX_TOKENS, CachedToken, TokenCache
@@ -33,7 +33,7 @@ class Authorizer:
         self,
         *,
         keys: KeySource,
-        revocations: Revocations,
+        revocations: RevocationSource,
         signatures: Signatures | None = None,
         max_tokens: int = MAX_TOKENS,
         clock: Callable[[], float] = time.time,

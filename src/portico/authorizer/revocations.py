@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from portico.storage import revocations
 from portico.storage.engine import Database
@@ -15,6 +15,14 @@ _CLAIMS: Final[tuple[tuple[RevocationKind, str], ...]] = (
     ("client", "client_id"),
     ("subject", "sub"),
 )
+
+
+class RevocationSource(Protocol):
+    """Says what ended a token before its time; from memory."""
+
+    def revoked_by(self, issuer: str, claims: Mapping[str, Any], /) -> str | None:
+        """Return what was revoked, None when nothing was."""
+        ...
 
 
 class Revocations:
@@ -43,7 +51,7 @@ class Revocations:
         """Tell whether a token of ``issuer`` with these claims was revoked."""
         return self.revoked_by(issuer, claims) is not None
 
-    def revoked_by(self, issuer: str, claims: Mapping[str, Any]) -> RevocationKind | None:
+    def revoked_by(self, issuer: str, claims: Mapping[str, Any], /) -> RevocationKind | None:
         """Return what was revoked, None when nothing was. A token without ``iat`` counts as issued long ago."""
         if not self._not_before:
             return None

@@ -1,5 +1,6 @@
 """The access tokens that an issuer gives: our own, with the provider's sealed inside, or the provider's as it is."""
 
+from collections.abc import Mapping
 from typing import Any, Final, assert_never
 
 from portico.crypto.keyring import Keyring
@@ -56,17 +57,17 @@ def answer(powers: Powers, issuer: Issuer, issued: Issued) -> dict[str, Any]:
     return token_document(token, lifetime=lifetime, scopes=issued.scopes, refresh_token=issued.refresh_token)
 
 
-def unwrap(keyring: Keyring, access: AccessToken) -> Secret:
-    """Return the provider's access token that lies in one of ours.
+def unwrap(keyring: Keyring, issuer: str, claims: Mapping[str, Any]) -> Secret:
+    """Return the provider's access token that lies in a verified one of ours.
 
     Raises:
         InvalidToken: there is none, or its sealing key was dropped; log in again.
     """
-    sealed, token_id = access.claims.get(UPSTREAM), access.claims.get("jti")
+    sealed, token_id = claims.get(UPSTREAM), claims.get("jti")
     if not isinstance(sealed, str) or not isinstance(token_id, str):
         raise refused("The token holds nothing for the server behind this gateway; log in again.")
     try:
-        return Secret(keyring.open(_PURPOSE, sealed, aad=f"{access.issuer}|{token_id}".encode()).decode())
+        return Secret(keyring.open(_PURPOSE, sealed, aad=f"{issuer}|{token_id}".encode()).decode())
     except SealError as error:
         raise refused("The token was sealed by a key that is gone; log in again.") from error
 

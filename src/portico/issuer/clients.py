@@ -1,5 +1,6 @@
 """Finding a client by its id: a sealed id holds the client, a declared one is a row; both may be disabled."""
 
+import hashlib
 import re
 from typing import Final
 
@@ -34,7 +35,7 @@ async def find_client(
         return None
     row = await clients.get(conn, issuer, client_id)
     if row is not None and row.kind != "document":
-        return _living(row)
+        return living(row)
     if row is not None and (row.disabled_at is not None or row.deleted_at is not None):
         return None
     return document if document is not None else sealed_client(keyring, issuer, client_id)
@@ -46,6 +47,11 @@ def sealed_client(keyring: Keyring, issuer: str, client_id: str) -> Client | Non
         return registered_client(client_id, keyring.open(PURPOSE, client_id, aad=issuer.encode()))
     except SealError:
         return None
+
+
+def client_digest(client_id: str) -> bytes:
+    """Return what stands for a client where its id would be too long to be carried along."""
+    return hashlib.sha256(client_id.encode()).digest()
 
 
 def remembered(client: Client, issuer: str, now: int) -> ClientRow:
@@ -60,7 +66,8 @@ def remembered(client: Client, issuer: str, now: int) -> ClientRow:
     )
 
 
-def _living(row: ClientRow) -> Client | None:
+def living(row: ClientRow) -> Client | None:
+    """Return the client of a row, None when it is disabled or deleted."""
     if row.disabled_at is not None or row.deleted_at is not None:
         return None
     return Client(

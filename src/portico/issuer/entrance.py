@@ -11,6 +11,7 @@ from portico.issuer.powers import Powers
 from portico.issuer.store import Issuer
 from portico.oauth.authorize import AuthorizationRequest
 from portico.oauth.client import Client
+from portico.oauth.client_metadata import document_host
 
 
 def entrance(powers: Powers, issuer: Issuer, request: Request, asked: AuthorizationRequest, client: Client) -> Response:
@@ -41,7 +42,7 @@ def login_page(
         "brand": issuer.title,
         "host": parts.netloc,
         "client": client.name,
-        "client_host": client.host,
+        "client_host": document_host(client),
         "action": f"{parts.path}/login",
         "flow": seal_login(powers, issuer, asked, browser),
         "local": issuer.local,

@@ -1,15 +1,17 @@
 """``POST /introspect`` (RFC 7662): whether a token holds now, told to who may know.
 
-That is the client that the token was issued to, and machines that an administrator gave the scope
+That is the client that the token was issued to and, of access tokens, machines that an administrator gave the scope
 :data:`INTROSPECTION_SCOPE`: resource servers. To everybody else every token looks like one that does not exist.
 """
 
+import hmac
 from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from portico.issuer.access_tokens import own_token
+from portico.issuer.clients import client_digest
 from portico.issuer.powers import Powers
 from portico.issuer.rendering import json_answer
 from portico.issuer.store import Issuer
@@ -58,13 +60,13 @@ async def _access(powers: Powers, issuer: Issuer, client: Client, access: Access
 
 async def _refresh(powers: Powers, issuer: Issuer, client: Client, token: str) -> dict[str, Any]:
     live = await powers.ledger.refresh_token(issuer, token)
-    if live is None or not _may_know(client, live.client_id):
+    if live is None or not hmac.compare_digest(live.client_digest, client_digest(client.id)):
         return _INACTIVE
     return {
         "active": True,
         "iss": issuer.url,
         "sub": live.subject,
-        "client_id": live.client_id,
+        "client_id": client.id,
         "scope": " ".join(live.scopes),
         "iat": live.issued_at,
         "exp": live.expires_at,

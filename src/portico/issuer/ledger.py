@@ -33,7 +33,7 @@ class Issued:
 class LiveToken:
     """What introspection tells of a refresh token that still holds. Times are seconds since the epoch."""
 
-    client_id: str
+    client_digest: bytes  #: SHA-256 of the client's id
     subject: str
     scopes: tuple[str, ...]
     issued_at: int

@@ -4,7 +4,6 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 from typing import Final, Literal
-from urllib.parse import urlsplit
 
 MAX_CLIENT_ID_CHARS: Final = 2048
 
@@ -44,11 +43,6 @@ class Client:
     def needs_pkce(self) -> bool:
         """Whether its codes need PKCE: always, unless it proves by a secret who it is and was excused by name."""
         return self.pkce_required or self.kind != "confidential"
-
-    @property
-    def host(self) -> str:
-        """The host that a document client's id proves; empty for others."""
-        return urlsplit(self.id).netloc if self.kind == "document" else ""
 
     @property
     def authenticates(self) -> bool:

@@ -7,7 +7,7 @@ first good keyring is read.
 
 import asyncio
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +19,7 @@ import structlog
 from starlette.routing import Route, Router
 
 from portico.crypto.keyring import Keyring
-from portico.facade.admitted import Admit, Admitted
+from portico.facade.admitted import Admitted
 from portico.facade.challenges import Challenges
 from portico.facade.proxy import Proxy, Upstream
 from portico.facade.resource_metadata import ResourceMetadata
@@ -29,10 +29,13 @@ from portico.net.fetch import Fetcher
 from portico.net.relay import Relay
 from portico.oauth.resource import WELL_KNOWN, metadata_url
 from portico.service.app import App
+from portico.service.facade_issuer import IssuerSide, make_issuer
 from portico.service.facade_settings import MCP_PATH, FacadeSettings
 from portico.service.keyring_source import KeyringSource
 from portico.service.serve import handling
 from portico.service.server import Server, bind
+from portico.storage.engine import Database
+from portico.storage.migrate import migrate
 from portico.telemetry import logs
 from portico.web.asgi import ASGIApp, Header, Receive, Scope, Send, send_response
 from portico.web.cors import policy_for
@@ -42,31 +45,13 @@ _JSON: Final[tuple[Header, ...]] = ((b"content-type", b"application/json"), (b"c
 _log = structlog.stdlib.get_logger("portico.service")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssuerSide:
-    """What there is once there are keys."""
-
-    routes: Sequence[Route]  #: of the issuer, at the origin's root
-    admit: Admit
-
-
-MakeIssuer = Callable[[FacadeSettings, Keyring, Fetcher], IssuerSide]
-
-
-def _issuer(settings: FacadeSettings, keyring: Keyring, fetcher: Fetcher) -> IssuerSide:
-    """Make the issuer of a façade and what judges its tokens: the one place that knows how."""
-    del settings, keyring, fetcher
-
-    async def admit(_authorization: bytes | None) -> Admitted:
-        raise Unavailable("This façade has no issuer yet.")
-
-    return IssuerSide(routes=(), admit=admit)
+MakeIssuer = Callable[[FacadeSettings, Keyring, Fetcher, Database | None], IssuerSide]
 
 
 class Facade:
     """A façade that is ready to serve, for as long as it is entered. Lives on one event loop."""
 
-    def __init__(self, settings: FacadeSettings, *, make_issuer: MakeIssuer = _issuer) -> None:
+    def __init__(self, settings: FacadeSettings, *, make_issuer: MakeIssuer = make_issuer) -> None:
         """Make every part but the issuer, which is made when there are keys. Nothing is opened yet."""
         self.settings = settings
         self.draining = False  #: no further requests should be sent here
@@ -76,6 +61,7 @@ class Facade:
         egress = Egress()
         self._relay = Relay(egress=egress)
         self._fetcher = Fetcher(egress=egress)
+        self._store: Database | None = None
         self._closing = AsyncExitStack()
         scopes = settings.issuer.default_scopes or settings.issuer.scopes
         self._metadata = ResourceMetadata(
@@ -101,9 +87,18 @@ class Facade:
         )
 
     async def __aenter__(self) -> Self:
-        """Open what has to be closed."""
+        """Open what has to be closed.
+
+        Raises:
+            ConfigError: the store cannot be used.
+            StorageUnavailable: it cannot be reached: without it, what was used up would count again.
+        """
         self._closing.push_async_callback(self._relay.aclose)
         self._closing.push_async_callback(self._fetcher.aclose)
+        if self.settings.store:
+            await migrate(self.settings.store)
+            self._store = await Database.open(self.settings.store)
+            self._closing.push_async_callback(self._store.aclose)
         return self
 
     async def __aexit__(
@@ -138,7 +133,8 @@ class Facade:
         if keyring is None:
             raise Unavailable(self._source.reason)
         if self._made is None:
-            side = self._make_issuer(self.settings, keyring, self._fetcher)
+            side = self._make_issuer(self.settings, keyring, self._fetcher, self._store)
+            self._closing.push_async_callback(side.aclose)
             places = [Route(WELL_KNOWN, self._metadata), Route(WELL_KNOWN + MCP_PATH, self._metadata)]
             self._made = (side, Router([*side.routes, *places], redirect_slashes=False, default=_not_found))
         return self._made

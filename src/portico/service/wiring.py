@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from dataclasses import replace as changed
 from functools import partial
@@ -137,16 +137,19 @@ async def open_service(settings: Settings, seat: Seat) -> AsyncGenerator[Service
         others = _others(database, relay, keyring, replica, seat)
         credentials = await stack.enter_async_context(_credentials(database, keyring, fetcher, replica))
 
-        issuers = IssuerApp(
-            database=database,
-            keyring=keyring,
-            fetcher=fetcher,
-            public_url=settings.public_url,
-            resources=trusted.of_issuer,
-            resource_name=trusted.name_of,
-            cookie_suffix=hashlib.sha256(settings.public_url.encode()).hexdigest()[:8],
+        issuers = await stack.enter_async_context(
+            aclosing(
+                IssuerApp(
+                    database=database,
+                    keyring=keyring,
+                    fetcher=fetcher,
+                    public_url=settings.public_url,
+                    resources=trusted.of_issuer,
+                    resource_name=trusted.name_of,
+                    cookie_suffix=hashlib.sha256(settings.public_url.encode()).hexdigest()[:8],
+                )
+            )
         )
-        stack.push_async_callback(issuers.aclose)
         endpoint = McpEndpoint(
             snapshots=snapshots,
             authorizer=authorizer,

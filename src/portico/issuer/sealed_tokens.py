@@ -1,0 +1,76 @@
+"""What an authorization code and a refresh token hold where no table keeps it."""
+
+from typing import Final, TypeVar
+
+import msgspec
+
+from portico.issuer.redeem import Means
+from portico.issuer.store import Issuer
+from portico.model.errors import InvalidGrant, SealError
+
+CODE: Final = "sealed-code"  #: purposes of the seal; the issuer's URL is the associated data
+REFRESH: Final = "sealed-refresh"
+OUTCOME: Final = "refresh-outcome"
+MAX_TOKEN_CHARS: Final = 16 * 1024  #: a provider's refresh token may be long
+
+_UNKNOWN: Final = "The code or token is unknown, over, or another client's."
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class SealedCode(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """An authorization code: the provider's, and what it was issued for. Times are seconds since the epoch."""
+
+    code: str  #: the provider's
+    verifier: str  #: of our own PKCE towards the provider
+    nonce: str
+    connector: str
+    client: bytes  #: SHA-256 of the client's id
+    redirect_uri: str
+    code_challenge: str
+    scopes: tuple[str, ...]
+    resource: str
+    grant_id: str
+    issued_at: int
+
+
+class SealedRefresh(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """A refresh token: the provider's, and the grant that it stands for."""
+
+    token: str  #: the provider's refresh token; of a provider without them its access token
+    by_access_token: bool
+    connector: str
+    subject: str
+    client: bytes
+    scopes: tuple[str, ...]
+    resource: str
+    grant_id: str
+    number: bytes  #: random: no two refresh tokens are alike, also where the provider's stays the same
+    issued_at: int
+    expires_at: int  #: absolute end of the grant
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """What came of a refresh: given again to a client that lost the answer, or asked two replicas at once."""
+
+    refresh_token: str
+    access_token: str  #: the provider's
+    expires_at: int  #: of the provider's access token
+
+
+def seal(means: Means, issuer: Issuer, purpose: str, value: msgspec.Struct) -> str:
+    """Return ``value`` as a token."""
+    plaintext = msgspec.msgpack.encode(value)
+    return means.keyring.seal(purpose, plaintext, aad=issuer.url.encode(), random=means.random)
+
+
+def unseal(means: Means, issuer: Issuer, purpose: str, token: str, kind: type[T]) -> T:
+    """Return what a token holds.
+
+    Raises:
+        InvalidGrant: it was not issued here, for this purpose, or its key was dropped.
+    """
+    try:
+        plaintext = means.keyring.open(purpose, token, aad=issuer.url.encode(), max_chars=MAX_TOKEN_CHARS)
+        return msgspec.msgpack.decode(plaintext, type=kind)
+    except (SealError, msgspec.DecodeError) as error:
+        raise InvalidGrant(_UNKNOWN) from error
