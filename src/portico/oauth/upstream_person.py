@@ -116,10 +116,8 @@ def _judge_account(claims: Mapping[str, Any], email: str, adapter: Adapter, sett
     verified = claims.get(adapter.verified_claim) in _YES
     if verified and email and email in settings.allowed_emails:
         return
-    if adapter.domain_claim:  # the provider's own word on whose account it is
-        domain = claims.get(adapter.domain_claim)
-    else:
-        domain = email.rpartition("@")[2] if verified else ""
+    of_address = email.rpartition("@")[2] if verified else ""
+    domain = claims.get(adapter.domain_claim) if adapter.domain_claim else of_address
     if domain and domain in settings.allowed_domains:
         return
     raise _denied(f"the address is not allowed, or {adapter.verified_claim} does not say that it is verified")
