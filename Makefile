@@ -1,5 +1,5 @@
 # Everything sets up what it needs first; only `setup` touches the network, and only when something changed.
-.PHONY: help setup run test check fix bench soak docs
+.PHONY: help setup run test check fix bench soak docs lambda
 .DEFAULT_GOAL := help
 
 help:
@@ -10,6 +10,7 @@ help:
 	@echo 'make fix     apply what the linter and the formatter can'
 	@echo 'make bench   measure (docs/benchmarks.md); a part: make bench ARGS="--only cells,lists"'
 	@echo 'make soak    half an hour of mixed load (docs/soak.md); shorter: make soak ARGS="--minutes 1"'
+	@echo 'make lambda  package the façade for AWS Lambda into .artifacts (docs/aws-lambda.md); make lambda ARGS=x86_64'
 	@echo 'make docs    render docs/ to .artifacts/docs and check every link'
 
 setup:
@@ -47,3 +48,6 @@ soak:
 docs:
 	@scripts/setup.sh dev
 	.venv/bin/python scripts/render_docs.py
+
+lambda:
+	@deploy/aws/package.sh $(ARGS)

@@ -206,6 +206,7 @@ async def open_configured() -> AsyncGenerator[ASGIApp]:
     Raises:
         ConfigError: every fault at once.
     """
+    logs.configure(json=True)  # until the settings are known
     file = os.environ.get(CONFIG_VARIABLE, "")
     settings = load_facade_settings(Path(file) if file else None)
     logs.configure(json=settings.log_format == "json", level=settings.log_level)
