@@ -1,5 +1,8 @@
 """What protects the pages: headers, cookies, escaping."""
 
+import re
+from importlib import resources
+
 import pytest
 from issuer_world import Browser, World
 
@@ -130,3 +133,68 @@ async def test_pages_hold_labels_a_language_and_a_way_by_keyboard(world: World, 
     assert '<label for="password">' in login.text
     assert "autofocus" in login.text
     assert 'role="alert"' in (await browser.submit(login, name="ada", password="x")).text
+
+
+async def test_titles_say_which_page_it_is_and_that_something_went_wrong(world: World, client_id: str):
+    browser = Browser(world)
+    login = await browser.open(world.request(client_id))
+    wrong = await browser.submit(login, name="ada", password="x")
+    consent = await browser.log_in(login)
+    world.clock.forward(601)
+    late = await browser.submit(consent, decision="allow")
+    unknown = await browser.open(world.request("nobody"))
+    titles = [re.findall(r"<title>(.*) \N{EN DASH} ", page.text)[0] for page in (login, wrong, consent, late, unknown)]
+    assert titles == [
+        "Log in",
+        "Problem: User name or password is wrong. \N{EN DASH} Log in",
+        "Allow access",
+        "Problem: This took too long",
+        "Problem: This request cannot be served",
+    ]
+
+
+@pytest.mark.case("B08", "B09", "G02")
+async def test_late_elsewhere_and_twice_are_told_apart_each_with_what_to_do(world: World, client_id: str):
+    browser, other = Browser(world), Browser(world)
+    page = await browser.log_in(await browser.open(world.request(client_id)))
+    await other.log_in(await other.open(world.request(client_id)))
+    elsewhere = await other.submit(page, decision="allow")
+    await browser.allow(page)
+    twice = await browser.submit(page, decision="allow")
+    world.clock.forward(601)
+    late = await browser.submit(page, decision="allow")
+    for answer, code, advice in (
+        (elsewhere, "flow_elsewhere", "Stay in one browser, with cookies allowed."),
+        (twice, "flow_finished", "it may be connected"),
+        (late, "flow_expired", "Go back to the application and connect it again."),
+    ):
+        assert answer.status_code == 403
+        assert f"<code>{code}</code>" in answer.text
+        assert advice in answer.text
+
+
+#: What must stand out from what: edges of fields and buttons and the ring of the focus (WCAG 1.4.11).
+EDGES = [
+    ("field-line", "card"),
+    ("field-line", "field"),
+    ("accent", "card"),
+    ("accent", "ground"),
+    ("bad-ink", "field"),
+]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_edges_and_the_ring_of_the_focus_stand_out_three_to_one(scheme: str):
+    sheet = (resources.files("portico.web") / "templates" / "style.css").read_text()
+    light, dark = re.findall(r":root \{([^}]*#[^}]*)\}", sheet)
+    colours = dict(re.findall(r"--([a-z-]+): #([0-9a-f]{6});", light if scheme == "light" else dark))
+    for edge, ground in EDGES:
+        lighter, darker = sorted((_luminance(colours[edge]), _luminance(colours[ground])), reverse=True)
+        assert (lighter + 0.05) / (darker + 0.05) >= 3, (edge, ground)
+
+
+def _luminance(colour: str) -> float:
+    """Return the relative luminance (WCAG 2.2)."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
