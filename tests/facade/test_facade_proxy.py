@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from facade.front import GOOD, OURS, THEIRS, front
+from facade.front import BOUND, GOOD, OURS, THEIRS, front
 from net.raw_server import answers
 from portico.facade.proxy import MAX_REQUEST_BYTES
 from portico.model.errors import Unavailable
@@ -83,6 +83,15 @@ async def test_two_authorization_headers_are_nobody(house):
     assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
     assert house.door.shown == []
     assert house.upstream.requests == []
+
+
+async def test_a_token_of_bytes_that_no_token_has_is_refused(house):
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+    writer.write(b"GET /mcp HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer \xff\r\nconnection: close\r\n\r\n")
+    async with asyncio.timeout(BOUND):
+        assert (await reader.read()).startswith(b"HTTP/1.1 401 ")
+    writer.close()
+    assert house.door.shown == []
 
 
 async def test_cookies_cors_and_internals_of_the_server_stop_at_us(house):

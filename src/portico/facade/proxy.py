@@ -187,6 +187,8 @@ class Proxy:
         sent = header_values(exchange.headers, b"authorization")
         if len(sent) > 1:  # whoever reads the first and whoever reads the last would not agree who calls (T10)
             raise InvalidToken("The Authorization header must be sent once.")
+        if sent and not sent[0].isascii():
+            raise InvalidToken("The Authorization header holds a character that no token has.")
         return await self._admit(sent[0] if sent else None)
 
     async def _send(self, exchange: Exchange, admitted: Admitted, body: bytes) -> Response:

@@ -9,11 +9,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, cast
 
 from portico.control.declared_issuers import read_issuer
 from portico.control.reader import Reader
 from portico.facade.headers import header_name_fault
+from portico.issuer.store import TokenMode
 from portico.model.errors import ConfigError, EgressDenied, Fault
 from portico.model.secret import Secret
 from portico.net.egress import Egress
@@ -32,10 +33,8 @@ from portico.service.process_settings import (
 )
 from portico.service.settings import file_reader, read_document
 from portico.service.yaml_text import parse_yaml
+from portico.storage.address import address_faults
 from portico.storage.clients import ClientRow
-
-#: ``wrap``: our token with the provider's sealed inside. ``own``: ours alone. ``passthrough``: the provider's own.
-TokenMode = Literal["wrap", "own", "passthrough"]
 
 TOKEN_MODES: Final[tuple[TokenMode, ...]] = ("wrap", "own", "passthrough")
 CONFIG_VARIABLE: Final = "PORTICO_FACADE_CONFIG"  #: path of the file
@@ -213,10 +212,10 @@ class _FacadeKeys(Keys):
         return names
 
     def store(self) -> str:
-        """Judge the store: what has no effect is not accepted."""
+        """Judge the database that remembers what was used up; a façade works without one."""
         url = self.text("store", "")
-        if url:
-            self.fault("store", "is not built yet; leave it out")
+        for fault in address_faults(url) if url else ():
+            self.fault("store", fault.message)
         return url
 
 
