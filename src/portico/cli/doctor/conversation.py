@@ -26,6 +26,7 @@ async def protocol(journey: Journey) -> str:
     answer = await _post(journey, messages.initialize(legacy[0]))
     journey.version = judge_initialize(answer, requested=legacy[0], spoken=legacy)
     journey.session = answer.header("mcp-session-id")
+    journey.masker.remember(journey.session)
     await _post(journey, messages.initialized(journey.version, journey.session))
     return f"{journey.version}, with a {'session' if journey.session else 'handshake and no session'}"
 
@@ -36,7 +37,7 @@ async def tools(journey: Journey) -> str:
     listed = judge_list(await _post(journey, messages.list_tools(journey.version, journey.session)))
     journey.note(*listed.notes)
     names = ", ".join(listed.tools[:_MAX_NAMES]) + (", ..." if len(listed.tools) > _MAX_NAMES else "")
-    return f"{len(listed.tools)} tools" + (f": {names}" if names else "")
+    return f"{len(listed.tools)} tool{'' if len(listed.tools) == 1 else 's'}" + (f": {names}" if names else "")
 
 
 async def call(journey: Journey) -> str:

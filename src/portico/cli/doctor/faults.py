@@ -226,7 +226,7 @@ _ALL: Final = (
         title="The provider refuses `resource`",
         cause="Clients send the endpoint's URL as resource (RFC 8707), and the provider knows no such target; Entra "
         "says AADSTS9010010.",
-        fix="Register the URL at the provider (Entra: as identifier URI), or put a façade in front that takes resource itself.",
+        fix="Register the URL at the provider (Entra: as identifier URI), or put a façade in front that takes it.",
     ),
     Fault(
         id="pkce_required",

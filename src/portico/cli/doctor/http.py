@@ -1,6 +1,7 @@
 """The HTTP of a walk: sends one request as it is told, follows nothing, bounds what it reads, records what it saw."""
 
 import json
+import os
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -154,8 +155,13 @@ def _trouble(error: BaseException) -> Trouble:
 
 
 def _innermost(error: BaseException) -> str:
-    texts = [str(each) for each in _chain(error) if str(each)]
+    texts = [_text(each) for each in _chain(error) if str(each)]
     return texts[-1] if texts else type(error).__name__
+
+
+def _text(error: BaseException) -> str:
+    plain = isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and (error.errno or 0) > 0
+    return os.strerror(error.errno) if plain and isinstance(error, OSError) and error.errno else str(error)
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:

@@ -1,6 +1,7 @@
 """What the command prints: steps as they end, the finding; or one JSON document."""
 
 import textwrap
+from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 import click
@@ -8,7 +9,7 @@ import click
 from portico.cli.doctor.faults import Finding
 from portico.cli.doctor.http import Exchange, NoAnswer
 from portico.cli.doctor.journey import Order, Report, Step
-from portico.cli.doctor.masking import Masker
+from portico.cli.doctor.masking import Headers, Masker
 from portico.cli.printing import printable
 
 MAX_BODY_CHARS: Final = 300  #: of a body, for people
@@ -33,10 +34,15 @@ _TOLD: Final = frozenset(
             "mcp-protocol-version",
             "mcp-method",
         ),
-        *("access-control-allow-origin", "access-control-allow-headers", "access-control-expose-headers"),
         *("access-control-request-method", "access-control-request-headers"),
     }
 )
+
+
+#: And these when the client runs in a browser.
+_TOLD_TO_BROWSERS: Final = _TOLD | {
+    *("access-control-allow-origin", "access-control-allow-headers", "access-control-expose-headers")
+}
 
 
 class Shown:
@@ -82,15 +88,16 @@ class Shown:
     def _exchange(self, exchange: Exchange) -> None:
         request, reply = exchange.request, exchange.reply
         self._line(f"    > {request.method} {printable(self._masker.url(request.url))}")
-        self._headers(tuple(request.headers.items()), request.headers.get("content-type", ""), request.body)
+        told = _TOLD_TO_BROWSERS if "origin" in request.headers else _TOLD
+        self._half(tuple(request.headers.items()), told, request.headers.get("content-type", ""), request.body)
         if isinstance(reply, NoAnswer):
             self._line(f"    < no answer: {self._masked(reply.text)}")
             return
         self._line(f"    < {reply.status} {printable(reply.reason)}".rstrip())
-        self._headers(reply.headers, reply.content_type, reply.body)
+        self._half(reply.headers, told, reply.content_type, reply.body)
 
-    def _headers(self, headers: tuple[tuple[str, str], ...], content_type: str, body: bytes) -> None:
-        for name, value in self._masker.headers([each for each in headers if each[0].lower() in _TOLD]):
+    def _half(self, headers: Headers, told: AbstractSet[str], content_type: str, body: bytes) -> None:
+        for name, value in self._masker.headers([each for each in headers if each[0].lower() in told]):
             self._line(f"      {name.lower()}: {printable(value)}")
         text = " ".join(self._masker.body(content_type, body).split())
         if text:
@@ -146,14 +153,23 @@ def _exchange_document(exchange: Exchange, masker: Masker) -> dict[str, Any]:
     sent = {
         "method": request.method,
         "url": masker.url(request.url),
-        "headers": masker.headers(tuple(request.headers.items())),
+        "headers": _headers_document(tuple(request.headers.items()), masker),
         "body": masker.body(request.headers.get("content-type", ""), request.body),
     }
     if isinstance(reply, NoAnswer):
         return {"sent": sent, "answered": None, "trouble": masker.text(f"{reply.trouble}: {reply.text}")}
     answered = {
         "status": reply.status,
-        "headers": masker.headers(reply.headers),
+        "headers": _headers_document(reply.headers, masker),
         "body": masker.body(reply.content_type, reply.body),
     }
     return {"sent": sent, "answered": answered}
+
+
+def _headers_document(headers: Headers, masker: Masker) -> dict[str, str]:
+    """Return headers by name in lower case; those that are repeated are joined (RFC 9110 section 5.3)."""
+    found: dict[str, str] = {}
+    for name, value in masker.headers(headers):
+        key = name.lower()
+        found[key] = f"{found[key]}, {value}" if key in found else value
+    return found
