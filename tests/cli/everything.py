@@ -25,9 +25,29 @@ EVERYTHING = {
                     "defaultResource": "https://portico.example/g/tools-0123456789/mcp",
                 },
                 {"clientId": "web", "redirectUris": ["https://app.example/callback"], "scopes": ["mcp/read"]},
+                {
+                    "clientId": "studio",
+                    "name": "Copilot Studio",
+                    "secret": "studio_" + MACHINE_SECRET,
+                    "redirectUris": ["https://global.consent.azure-apim.net/redirect/a-5fb"],
+                    "pkceRequired": False,
+                },
+                {"clientId": "waiting", "secret": "waiting_" + MACHINE_SECRET, "redirectUris": []},
             ],
         },
-        {"name": "other"},
+        {
+            "name": "other",
+            "connectors": [
+                {"name": "local", "type": "local"},
+                {
+                    "name": "company",
+                    "type": "oidc",
+                    "discoveryUrl": "https://idp.example/.well-known/openid-configuration",
+                    "clientId": "portico",
+                    "clientSecret": "a secret of company",
+                },
+            ],
+        },
     ],
     "oauth2CredentialProviders": [
         {
@@ -168,6 +188,9 @@ SECRETS = {
     "PORTICO_SECRET_PASSWORD_MAIN_BOB": "battery staple",
     "PORTICO_SECRET_CLIENT_MAIN_ROBOT": MACHINE_SECRET,
     "PORTICO_SECRET_CLIENT_MAIN_NIGHTLY_1": MACHINE_SECRET[::-1],
+    "PORTICO_SECRET_CLIENT_MAIN_STUDIO": "studio_" + MACHINE_SECRET,
+    "PORTICO_SECRET_CLIENT_MAIN_WAITING": "waiting_" + MACHINE_SECRET,
+    "PORTICO_SECRET_CONNECTOR_OTHER_COMPANY": "a secret of company",
     "PORTICO_SECRET_OAUTH2_CUSTOM": "a secret of custom",
     "PORTICO_SECRET_OAUTH2_ENTRA": "a secret of entra",
     "PORTICO_SECRET_OAUTH2_INTERNAL": "a secret of okta",

@@ -6,6 +6,7 @@ import json
 from cli.conftest import declare
 from cli.everything import EVERYTHING, SECRETS
 from portico.authorizer.access_keys import open_key
+from portico.control.connector_secrets import digestible
 from portico.identity.sealing import open_secrets
 from portico.service.keyring_file import read_keyring
 from portico.service.settings import load_settings
@@ -20,6 +21,9 @@ def without_secrets(document):
     entries = json.loads(json.dumps(document))
     for provider in entries["oauth2CredentialProviders"]:
         next(iter(provider["oauth2ProviderConfigInput"].values())).pop("clientSecret", None)
+    for issuer in entries["issuers"]:
+        for connector in issuer.get("connectors", []):
+            connector.pop("clientSecret", None)
     for listed in (*entries.values(), *(issuer.get(key, []) for issuer in entries["issuers"] for key in issuer)):
         for entry in listed if isinstance(listed, list) else []:
             for member in ("secret", "secretFile", "password", "apiKey", "secretHash", "passwordHash"):
@@ -92,6 +96,9 @@ def test_export_to_an_empty_server_and_export_again_gives_the_same_documents(one
         for secret in open_secrets(keyring, row.sealed, account=row.account, kind=row.kind, name=row.name).values()
     }
     opened |= {open_key(keyring, row).secret.reveal() for row in rows(two, access_keys.list_all)}
+    for row in rows(two, issuers.list_all):
+        opened |= set(digestible(keyring, row.name, row.document).values())
+        assert "a secret of company" not in json.dumps(row.document)
     assert opened == {value for name, value in SECRETS.items() if "PASSWORD" not in name and "CLIENT" not in name}
 
 
