@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 import pytest
 from playwright.async_api import async_playwright
-from test_e2e_python_sdk import Memory, list_and_call, provider_for
+from python_sdk import Memory, list_and_call, provider_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("demo")]
 
@@ -36,7 +36,7 @@ async def test_a_person_logs_in_with_chromium_by_keyboard_alone(demo, scheme, vi
 
         await page.route("http://127.0.0.1:53682/**", callback)
         storage = Memory()
-        provider = provider_for(demo, demo.person(), storage)
+        provider = provider_for(demo.mcp_url, demo.person(), storage)
 
         async def open_browser(url: str) -> None:
             await page.goto(url)

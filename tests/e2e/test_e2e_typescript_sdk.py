@@ -3,81 +3,22 @@
 v1 speaks the legacy era only. v2 speaks it unless told to negotiate, and the modern one with ``mode: 'auto'``.
 """
 
-import asyncio
-import json
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import IO, Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
 from demo_process import Demo
-from node import node22
-from person import Person
+from typescript_client import SDKS, Course, course_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("demo")]
-
-COURSE_SECONDS = 90.0  #: bound for a whole course on a busy machine
-HERE = Path(__file__).parent
-
-
-@dataclass
-class Course:
-    """What one client did, as it tells it itself, and what its person saw."""
-
-    name: str
-    revision: str  #: that it has to negotiate
-    person: Person
-    asked: dict[str, list[str]] = field(default_factory=dict[str, list[str]])  #: the parameters of its authorize URL
-    report: dict[str, Any] = field(default_factory=dict[str, Any])
-
-    async def take(self, *command: str, stderr: IO[bytes]) -> int:
-        """Run the client to its end, logging in when it asks, and return how it ended."""
-        process = await asyncio.create_subprocess_exec(
-            *command, stdout=asyncio.subprocess.PIPE, stderr=stderr, stdin=asyncio.subprocess.DEVNULL, env={}
-        )
-        try:
-            async with asyncio.timeout(COURSE_SECONDS):
-                await self._converse(process)
-                return await process.wait()
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-
-    async def _converse(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stdout is not None
-        async for line in process.stdout:
-            said: dict[str, Any] = json.loads(line)
-            if "authorize_url" in said:
-                url: str = said["authorize_url"]
-                self.asked = parse_qs(urlsplit(url).query)
-                await asyncio.to_thread(self.person.log_in, url)
-            else:
-                self.report = said["report"]
 
 
 def path_of(url: str) -> str:
     return urlsplit(url).path
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        ("TypeScript SDK v1", "2025-11-25", "typescript_sdk_v1.mjs"),
-        ("TypeScript SDK v2 legacy", "2025-11-25", "typescript_sdk_v2.mjs", "legacy"),
-        ("TypeScript SDK v2 auto", "2026-07-28", "typescript_sdk_v2.mjs", "auto"),
-    ],
-    ids=["v1", "v2-legacy", "v2-auto"],
-)
+@pytest.fixture(scope="module", params=SDKS)
 def course(request: pytest.FixtureRequest, demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Course:
-    name, revision, driver, *options = request.param
-    taken = Course(name=name, revision=revision, person=demo.person())
-    stderr = tmp_path_factory.mktemp("typescript") / "stderr"
-    with stderr.open("wb") as told:
-        ended = asyncio.run(taken.take(node22(), str(HERE / driver), demo.mcp_url, *options, stderr=told))
-    assert (ended, stderr.read_text()) == (0, ""), "neither an error nor a warning of the SDK"
-    return taken
+    return course_of(request.param, demo.person(), demo.mcp_url, tmp_path_factory.mktemp("typescript") / "stderr")
 
 
 def test_it_negotiates_its_newest_revision(course: Course):

@@ -7,6 +7,12 @@ import { once } from 'node:events';
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
 
+/** What is called: tools of the demo, or those of another gateway. */
+const TOOLS = JSON.parse(process.env.COURSE_TOOLS ?? 'null') ?? {
+  add: 'calculator___add_numbers',
+  long: { name: 'everything___trigger-long-running-operation', arguments: { duration: 0.2, steps: 4 } },
+};
+
 const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
 /** Waits on loopback for the browser that comes back from the issuer. */
@@ -122,12 +128,12 @@ export async function takeCourse(sdk) {
     cursor = page.nextCursor;
   } while (cursor !== undefined);
 
-  const add = (a, b) => sdk.call(client, { name: 'calculator___add_numbers', arguments: { a, b } });
+  const add = (a, b) => sdk.call(client, { name: TOOLS.add, arguments: { a, b } });
   const structured = await add(2, 40);
   const progress = [];
   const long = await sdk.call(
     client,
-    { name: 'everything___trigger-long-running-operation', arguments: { duration: 0.2, steps: 4 } },
+    TOOLS.long,
     { onprogress: ({ progress: done, total }) => progress.push([done, total]) },
   );
   const failed = await add('two', 40);

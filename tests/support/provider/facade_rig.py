@@ -107,7 +107,7 @@ class FacadeRig:
 def facade_rig(
     profile: str,
     *,
-    tokens: str = "wrap",  # noqa: S107 - a mode's name
+    tokens: str = "wrap",
     directory: Path,
     access_seconds: int = HOUR,
     host: str = "127.0.0.1",

@@ -237,11 +237,13 @@ async function serve(request, response) {
   } else if (endpoint === 'token') {
     const refusal = judgeResource(parameters)
     if (refusal) return void json(response, 400, refusal)
-    if (profile.offlineAtRefresh && form.has('scope')) form.set('scope', form.get('scope').replace('offline_access', '').trim())
+    if (profile.offlineAtRefresh && form.has('scope')) form.set('scope', withoutOffline(form.get('scope')))
   }
   if (isForm) request.body = listed(form)
   await provider.callback()(request, response)
 }
+
+const withoutOffline = (scope) => scope.split(' ').filter((name) => name !== 'offline_access').join(' ')
 
 async function readBody(request) {
   const chunks = []
@@ -288,7 +290,7 @@ function invalidScope(unknown) {
 function loggedOut(response, parameters) {
   const client = settings.clients.find(({ client_id }) => client_id === parameters.get('client_id'))
   const target = parameters.get('logout_uri')
-  if (!client?.post_logout_redirect_uris?.includes(target)) return void answer(response, 400, 'text/plain', 'logout_uri')
+  if (!client?.post_logout_redirect_uris?.includes(target)) return void answer(response, 400, 'text/plain', 'no')
   const ended = ['', '.legacy', '.sig', '.legacy.sig'].map((end) => `${SESSION}${end}=; path=/; max-age=0`)
   return void response.writeHead(302, { location: target, 'set-cookie': ended }).end()
 }
