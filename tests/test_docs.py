@@ -20,6 +20,7 @@ from portico.control.relaxations import RELAXATIONS
 from portico.model import errors
 from portico.model.access_key import ROLES
 from portico.model.documents import GatewayExtension, TargetExtension
+from portico.oauth.connector_settings import ConnectorSettings
 from portico.oauth.issuer_settings import IssuerSettings
 from portico.protocol import errors as rpc
 from portico.service.process_settings import KEYS
@@ -155,7 +156,7 @@ def test_every_setting_of_the_process_has_its_row_and_its_variable():
     assert [key for key, variable in KEYS.items() if f"| `{key}` | `{variable}` |" not in text] == []
 
 
-@pytest.mark.parametrize("kind", [GatewayExtension, TargetExtension, IssuerSettings])
+@pytest.mark.parametrize("kind", [GatewayExtension, TargetExtension, IssuerSettings, ConnectorSettings])
 def test_every_member_of_our_own_documents_has_its_row_with_its_default(kind):
     text = page("configuration.md")
     for field in msgspec.structs.fields(kind):
@@ -233,6 +234,7 @@ def check(directory, text, **variables):
     (directory / "secrets" / "ada").write_text("correct horse battery\n")
     (directory / "secrets" / "nightly-agent").write_text(MACHINE_SECRET)
     (directory / "secrets" / "ci").write_text(MACHINE_SECRET)
+    (directory / "secrets" / "corp").write_text(MACHINE_SECRET)
     (directory / "secrets" / "crm").write_text(MACHINE_SECRET)
     (directory / "ca.pem").write_text("")
     file = directory / "portico.yaml"
