@@ -9,9 +9,8 @@ import zipfile
 from pathlib import Path
 from typing import Final
 
-MAX_UNPACKED_BYTES: Final = (
-    250 * 1024**2
-)  #: of a function, layers included (lambda/latest/dg/gettingstarted-limits.html)
+#: Of a function, its layers included (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
+MAX_UNPACKED_BYTES: Final = 250 * 1024**2
 EPOCH: Final = (1980, 1, 1, 0, 0, 0)  #: the oldest time that the format knows
 MODE: Final = 0o100644 << 16
 NOT_NEEDED: Final = {"__pycache__", "bin"}  #: folders: bytecode of another place, and command lines
