@@ -1,10 +1,12 @@
 """What a provider answers: its callback, its tokens, its ID token, and who the person is."""
 
+import contextlib
 import json
 from dataclasses import replace
 from urllib.parse import urlencode
 
 import pytest
+from hypothesis import given, strategies
 from joserfc import jws
 from joserfc.jwk import ECKey
 
@@ -28,6 +30,7 @@ from portico.oauth.upstream_person import lacks, merged_claims, person_of, prima
 from portico.oauth.upstream_tokens import authenticated, judge_token_answer
 
 NOW = 1_800_000_000
+TYPES = ("oidc", "cognito", "entra", "okta", "auth0", "keycloak", "google", "github")
 ISSUER = "https://login.example.com"
 METADATA = ProviderMetadata(issuer=ISSUER, authorization_endpoint="a", token_endpoint="t")
 SENDS_ISS = replace(METADATA, sends_iss=True)
@@ -188,6 +191,17 @@ def test_any_other_answer_is_the_provider_s_fault_and_its_words_stay_here(status
         answered(status, kind, body)
     assert told.value.status == 502
     assert not any(words in told.value.public for words in ("555", "script", "sorry"))
+
+
+@pytest.mark.case("H10")
+def test_what_was_sent_does_not_come_back_into_the_log():
+    echo = json.dumps(
+        {"error": "invalid_grant", "error_description": "the code c-0de with v-erifier is wrong"}
+    ).encode()
+    with pytest.raises(InvalidGrant) as told:
+        judge_token_answer(400, "application/json", echo, hidden=["c-0de", "v-erifier", ""])
+    assert told.value.detail == "invalid_grant: the code ******** with ******** is wrong"
+    assert told.value.__cause__ is None
 
 
 def test_we_prove_ourselves_as_the_provider_wants_it():
@@ -470,3 +484,39 @@ def test_userinfo_is_asked_only_for_what_is_open():
     assert open_questions({"sub": "a", "name": "A"})
     assert open_questions({"sub": "a", "name": "A", "email": "a@b"}, allowed_domains=("b",))
     assert open_questions({"sub": "a", "name": "A", "email": "a@b"}, required_claims={"groups": ("x",)})
+
+
+# Strangers' values
+
+JSON = strategies.recursive(
+    strategies.none() | strategies.booleans() | strategies.integers() | strategies.floats() | strategies.text(),
+    lambda inner: strategies.lists(inner) | strategies.dictionaries(strategies.text(), inner),
+    max_leaves=5,
+)
+CLAIM_NAMES = ("sub", "oid", "tid", "id", "name", "email", "email_verified", "xms_edov", "hd", "groups", "login")
+
+
+@given(strategies.dictionaries(strategies.sampled_from(CLAIM_NAMES), JSON), strategies.sampled_from(TYPES))
+def test_whatever_the_claims_are_there_is_a_person_or_a_refusal(claims, type_):
+    made = settings(type_, allowed_domains=("example.com",), required_claims={"groups": ("staff",)})
+    with contextlib.suppress(AccessDenied, ServerError):
+        assert person_of(claims, adapter_of(made), made).subject
+
+
+@given(
+    strategies.sampled_from([200, 400, 500]),
+    strategies.binary() | JSON.map(lambda v: json.dumps({"error": v}).encode()),
+)
+def test_whatever_the_answer_is_there_are_tokens_or_a_refusal(status, body):
+    for kind in ("application/json", "application/x-www-form-urlencoded"):
+        with contextlib.suppress(InvalidGrant, ServerError):
+            assert judge_token_answer(status, kind, body).tokens.access_token
+
+
+@given(
+    strategies.dictionaries(strategies.sampled_from(["code", "error", "error_description", "iss"]), strategies.text())
+)
+def test_whatever_comes_back_there_is_a_code_or_a_refusal(parameters):
+    query = urlencode(parameters, errors="replace")
+    with contextlib.suppress(Forbidden, InvalidRequest, AccessDenied, ServerError, TemporarilyUnavailable):
+        assert callback(query, SENDS_ISS)

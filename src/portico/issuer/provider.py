@@ -181,7 +181,8 @@ class Provider:
         except UpstreamError as error:
             raise ServerError("The identity provider gave no tokens; try again.", detail=str(error)) from error
         kind = fetched.headers.get("content-type", "")
-        return upstream_tokens.judge_token_answer(fetched.status, kind, fetched.body, kept=kept)
+        hidden = [self._secret.reveal(), *(form.get(name, "") for name in upstream_tokens.SECRET_PARAMETERS)]
+        return upstream_tokens.judge_token_answer(fetched.status, kind, fetched.body, kept=kept, hidden=hidden)
 
     async def _post(self, url: str, form: Mapping[str, str], metadata: ProviderMetadata, seconds: float) -> Fetched:
         request = upstream_tokens.authenticated(form, self._adapter, self.settings, metadata, self._secret)

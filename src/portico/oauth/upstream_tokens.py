@@ -5,7 +5,7 @@ provider's fault or our configuration's, and forgets nothing.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,10 +17,12 @@ from portico.oauth.provider_adapters import Adapter
 from portico.oauth.provider_metadata import ProviderMetadata
 from portico.oauth.upstream import ProviderTokens
 
-#: Seconds that a token is taken to live when its provider does not say (RFC 6749 section 5.1 leaves it out).
+#: Seconds that a token is taken to live when its provider does not say (RFC 6749 section 5.1 leaves it out), or never
+#: lets it end (GitHub).
 DEFAULT_SECONDS: Final = 3600
-#: Of a token that never ends by itself (GitHub's): we look at it again after that.
 MAX_REFRESH_TOKEN_CHARS: Final = 16 * 1024
+#: Parameters of our requests that nobody but the provider may learn.
+SECRET_PARAMETERS: Final = ("code", "code_verifier", "refresh_token")
 
 _VISIBLE = re.compile(r"[ -~]+\Z", re.ASCII)  # RFC 6749 appendix A.17
 #: What providers say instead of invalid_grant: GitHub's for a code and for a refresh token.
@@ -70,8 +72,12 @@ def authenticated(
     return TokenRequest(form={**form, **proof}, headers={})
 
 
-def judge_token_answer(status: int, content_type: str, body: bytes, *, kept: Secret | None = None) -> TokenAnswer:
+def judge_token_answer(
+    status: int, content_type: str, body: bytes, *, kept: Secret | None = None, hidden: Collection[str] = ()
+) -> TokenAnswer:
     """Return the tokens of an answer; ``kept`` is the refresh token to go on with when there is no new one.
+
+    ``hidden`` is what was sent and must not come back into a log in the provider's words.
 
     Raises:
         InvalidGrant: the provider says that the code or refresh token is over.
@@ -81,7 +87,7 @@ def judge_token_answer(status: int, content_type: str, body: bytes, *, kept: Sec
     try:
         issued = judge_members(status, members)
     except TokenRefused as refused:
-        raise _fault(refused) from refused
+        raise _fault(refused, hidden) from None  # whose words are not scrubbed
     tokens = ProviderTokens(
         access_token=issued.access_token,
         refresh_token=_refresh_token(members) or kept or Secret(""),
@@ -101,13 +107,16 @@ def _refresh_token(members: Mapping[str, Any]) -> Secret | None:
     return Secret(value)
 
 
-def _fault(refused: TokenRefused) -> InvalidGrant | ServerError:
+def _fault(refused: TokenRefused, hidden: Collection[str]) -> InvalidGrant | ServerError:
+    words = str(refused)
+    for secret in hidden:
+        words = words.replace(secret, "********") if secret else words
     if refused.code in _GRANT_IS_OVER:
-        return InvalidGrant("The identity provider says that this login is over; log in again.", detail=str(refused))
+        return InvalidGrant("The identity provider says that this login is over; log in again.", detail=words)
     named = f" ({refused.code})" if refused.code in _KNOWN else ""
     return ServerError(
         f"The identity provider gave no tokens{named}; the administrator finds its words in the log.",
-        detail=f"{refused} (look at: {refused.blame})",
+        detail=f"{words} (look at: {refused.blame})",
     )
 
 
