@@ -87,11 +87,12 @@ class People:
             client = {"client_name": "Soak", "redirect_uris": [REDIRECT]}
             async with self.http.post(f"{self.issuer}/register", json=client) as response:
                 self.client_id = (await response.json())["client_id"]
+        client_id = self.client_id  # the next login may begin, and register anew, before this one ends
         verifier = secrets.token_urlsafe(48)
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
         query = {
             "response_type": "code",
-            "client_id": self.client_id,
+            "client_id": client_id,
             "redirect_uri": REDIRECT,
             "code_challenge": challenge,
             "code_challenge_method": "S256",
@@ -105,7 +106,7 @@ class People:
             "grant_type": "authorization_code",
             "code": parse_qs(urlsplit(target).query)["code"][0],
             "redirect_uri": REDIRECT,
-            "client_id": self.client_id,
+            "client_id": client_id,
             "code_verifier": verifier,
         }
         await self._redeem(form)

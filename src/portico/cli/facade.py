@@ -26,6 +26,7 @@ from portico.service.facade_settings import (
     check_facade,
     load_facade_settings,
 )
+from portico.service.memory import settle_memory
 
 #: Parameter of the command → the variable that it is laid over.
 _OPTIONS: Final = {
@@ -79,6 +80,7 @@ def facade(context: click.Context, config: Path | None, *, check: bool, as_json:
         return _check(file, environ, as_json=as_json)
     context.obj = _Given(file=file, environ=environ)
     if context.invoked_subcommand is None:
+        settle_memory()
         uvloop.run(serve_facade(context.obj.load()))
     return 0
 

@@ -10,6 +10,7 @@ import uvloop
 from portico.cli.administration import config_option
 from portico.cli.printing import json_option, print_json
 from portico.model.errors import ConfigError
+from portico.service.memory import settle_memory
 from portico.service.process_settings import KEYS, MAX_WORKERS
 from portico.service.serve import serve as run_service
 from portico.service.serve import serve_as_worker
@@ -33,6 +34,7 @@ def serve(config: Path, workers: int | None) -> None:
     if workers is not None:
         os.environ[KEYS["workers"]] = str(workers)  # where workers, and everything that reads the file again, see it
     settings = load_settings(config)
+    settle_memory()
     uvloop.run(run_service(settings) if settings.process.workers == 1 else supervise(settings))
 
 
@@ -41,6 +43,7 @@ def serve(config: Path, workers: int | None) -> None:
 @click.option("--number", type=int, required=True, help="The number of the journal.")
 def worker(channel: int, number: int) -> None:
     """Serve for a supervisor; `portico serve` starts it."""
+    settle_memory()
     uvloop.run(serve_as_worker(load_worker_settings(), number=number, descriptor=channel))
 
 
