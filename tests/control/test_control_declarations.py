@@ -133,3 +133,41 @@ def test_the_parts_must_be_lists_of_objects():
 def test_a_target_has_no_targets_of_its_own():
     found = faults_of({"issuers": [issuer()], "gateways": [gateway(targets=[target(targets=[])])]})
     assert set(found) == {"gateways[0].targets[0].targets"}
+
+
+CONNECTOR = {
+    "name": "company",
+    "type": "oidc",
+    "discoveryUrl": "https://idp.example/.well-known/openid-configuration",
+    "clientId": "portico",
+}
+
+
+def test_a_connectors_secret_may_stand_in_a_file_beside_the_configuration():
+    document = {"issuers": [issuer(connectors=[CONNECTOR | {"clientSecretFile": "company.secret"}])]}
+    declared = declare(document, read_file={"company.secret": "from the file\n"}.__getitem__)
+    [connector] = declared.issuers[0].document["connectors"]
+    assert connector == CONNECTOR | {"clientSecret": "from the file"}
+    assert "from the file" not in repr(declared)
+
+
+@pytest.mark.parametrize(
+    ("connector", "path"),
+    [
+        ({"clientSecret": "a", "clientSecretFile": "b"}, ""),
+        ({"clientSecretFile": "missing"}, ".clientSecretFile"),
+        ({"clientSecretFile": ""}, ".clientSecretFile"),
+        ({"clientSecretFile": 5}, ".clientSecretFile"),
+    ],
+)
+def test_a_connectors_secret_is_given_in_one_way_that_can_be_read(connector, path):
+    found = faults_of({"issuers": [issuer(connectors=[CONNECTOR | connector])]})
+    assert set(found) == {f"issuers[0].connectors[0]{path}"}
+
+
+@pytest.mark.parametrize(
+    "connectors", ["company", {"name": "company"}, ["company"], [5], [{}], [{"clientSecret": "a"}]]
+)
+def test_what_is_no_connector_is_a_fault_and_nothing_worse(connectors):
+    found = faults_of({"issuers": [issuer(connectors=connectors)]})
+    assert [path for path in found if path.startswith("issuers[0]")]

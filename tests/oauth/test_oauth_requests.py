@@ -54,6 +54,26 @@ def test_no_other_challenge_is_taken(challenge: str, method: str):
         judge_challenge(challenge, method)
 
 
+@pytest.mark.case("B01", "B02")
+@pytest.mark.parametrize(("challenge", "method"), [("", "S256"), ("", "plain"), (CHALLENGE, ""), ("short", "S256")])
+def test_who_is_excused_from_pkce_sends_a_whole_challenge_or_none(challenge: str, method: str):
+    assert judge_challenge("", "", required=False) == ""
+    assert judge_challenge(CHALLENGE, "S256", required=False) == CHALLENGE
+    with pytest.raises(InvalidRequest):
+        judge_challenge(challenge, method, required=False)
+
+
+@pytest.mark.case("B03", "B04", "T4")
+def test_a_verifier_comes_with_every_challenge_and_with_nothing_else():
+    judge_verifier("", "", required=False)
+    judge_verifier(VERIFIER, CHALLENGE, required=False)
+    for verifier, challenge in ((VERIFIER, ""), ("x", ""), ("", CHALLENGE)):
+        with pytest.raises(InvalidGrant):
+            judge_verifier(verifier, challenge, required=False)
+    with pytest.raises(InvalidGrant):
+        judge_verifier("", "")
+
+
 def test_an_empty_parameter_is_as_good_as_none_and_a_plus_is_a_space():
     parameters = Parameters.parse(b"a=&b=1+2&c=%C3%A9&&d")
     assert parameters.pairs == (("b", "1 2"), ("c", "é"))
