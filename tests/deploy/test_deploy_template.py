@@ -127,7 +127,7 @@ def test_what_the_template_gives_is_all_that_the_facade_needs(filled):
     assert (connector.type, connector.client_id) == ("cognito", KNOWN["AppClient"])
     assert Keyring.parse(settings.keyring_keys.reveal())
     assert settings.issuer.scopes == ("portico/invoke",)
-    assert "portico/invoke" in connector.scopes
+    assert connector.scope_map == {"portico/invoke": ("portico/invoke",)}
 
 
 @pytest.mark.parametrize("name", ["PORTICO_FACADE_UPSTREAM_URL", "PORTICO_FACADE_PROVIDER_CLIENT_ID"])

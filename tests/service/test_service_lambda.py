@@ -384,7 +384,7 @@ async def test_a_connection_that_ended_while_the_environment_was_frozen_is_not_u
         yield app
         await relay.aclose()
 
-    async with front(kind, LambdaHandler(open_app)) as place:
+    with front(kind, LambdaHandler(open_app)) as place:
         for _ in range(3):
             reader, writer = await asyncio.open_connection("127.0.0.1", place.port)
             writer.write(b"POST /x HTTP/1.1\r\nhost: here\r\ncontent-length: 0\r\n\r\n")
@@ -399,7 +399,7 @@ async def test_a_connection_that_ended_while_the_environment_was_frozen_is_not_u
 
 async def test_the_place_in_front_refuses_heads_that_its_quota_does_not_allow():
     """The tests' own stand-in: clients meet this quota of HTTP APIs before the function does."""
-    async with front("http-api", LambdaHandler(Recorder().open)) as place:
+    with front("http-api", LambdaHandler(Recorder().open)) as place:
         reader, writer = await asyncio.open_connection("127.0.0.1", place.port)
         writer.write(b"GET /mcp HTTP/1.1\r\nhost: here\r\nauthorization: Bearer %b\r\n\r\n" % (b"x" * HEADER_BYTES))
         assert (await reader.readline()).startswith(b"HTTP/1.1 431")

@@ -8,11 +8,12 @@ Written from AWS's pages, not from the adapter under test: the payload format 2.
 import asyncio
 import base64
 import json
+import threading
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import unquote
@@ -25,6 +26,7 @@ KINDS: tuple[Kind, ...] = ("http-api", "function-url")
 HEADER_BYTES = 10_240  #: request line and headers of an HTTP API, a quota that cannot be raised
 PAYLOAD_BYTES = 6 * 1024**2
 MAX_HEAD = 64 * 1024
+FRONT_SECONDS = 30.0  #: for anything that the stand-in itself does
 #: What a function URL renames in answers, as REST APIs do.
 REMAPPED = {"www-authenticate": "x-amzn-remapped-www-authenticate"}
 #: Bodies that arrive as text; all others arrive in base64, forms too.
@@ -197,19 +199,29 @@ class Front:
         await writer.drain()
 
 
-@asynccontextmanager
-async def front(
+@contextmanager
+def front(
     kind: Kind, handler: Callable[[dict[str, Any], Any], dict[str, Any]], *, port: int | None = None
-) -> AsyncGenerator[Front]:
-    """Serve a handler on 127.0.0.1 until the block ends."""
+) -> Generator[Front]:
+    """Serve a handler on 127.0.0.1 until the block ends, beside the caller's own loop."""
     place = Front(kind, handler, port or free_port())
-    server = await asyncio.start_server(place.serve, "127.0.0.1", place.port, limit=MAX_HEAD)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="lambda-front", daemon=True)
+    thread.start()
+
+    def run(work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, loop).result(FRONT_SECONDS)
+
+    server = run(asyncio.start_server(place.serve, "127.0.0.1", place.port, limit=MAX_HEAD))
     try:
         yield place
     finally:
-        server.close()
-        await place.finish()
+        loop.call_soon_threadsafe(server.close)
+        run(place.finish())
         close = getattr(handler, "close", None)
         if close is not None:
-            await asyncio.get_running_loop().run_in_executor(place.environment, close)
+            place.environment.submit(close).result(FRONT_SECONDS)
         place.environment.shutdown()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(FRONT_SECONDS)
+        loop.close()
