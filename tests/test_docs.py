@@ -23,6 +23,16 @@ from portico.model.documents import GatewayExtension, TargetExtension
 from portico.oauth.connector_settings import ConnectorSettings
 from portico.oauth.issuer_settings import IssuerSettings
 from portico.protocol import errors as rpc
+from portico.service.facade_settings import (
+    CONFIG_VARIABLE,
+    FACADE_KEYS,
+    ISSUER_KEYS,
+    ISSUER_VARIABLE,
+    KEYRING_KEYS,
+    PROVIDER_KEYS,
+    TOKEN_MODES,
+    check_facade,
+)
 from portico.service.process_settings import KEYS
 from portico.service.settings import NOT_BUILT
 
@@ -49,6 +59,8 @@ def leaves(group=root, *path):
             if command.hidden:
                 continue
             if isinstance(command, click.Group):
+                if command.invoke_without_command:
+                    yield (*path, name), command
                 yield from leaves(command, *path, name)
             else:
                 yield (*path, name), command
@@ -86,6 +98,11 @@ def parse(arguments):
     """Parse a command line against the tree of commands without running it; return the command's path."""
     group, path, rest = root, (), list(arguments)
     while isinstance(group, click.Group):
+        if path and group.invoke_without_command:
+            context = group.make_context(" ".join(path), rest)
+            rest = [*context._protected_args, *context.args]  # what its own options left over
+            if not rest:
+                return path
         with click.Context(group) as context:
             command = group.get_command(context, rest[0])
             assert command is not None, f"no such command: portico {' '.join(arguments)}"
@@ -156,6 +173,25 @@ def test_every_setting_of_the_process_has_its_row_and_its_variable():
     assert [key for key, variable in KEYS.items() if f"| `{key}` | `{variable}` |" not in text] == []
 
 
+def test_every_setting_of_a_facade_has_its_row_and_its_variable():
+    text = page("facade.md")
+    assert [key for key, variable in FACADE_KEYS.items() if f"| `{key}` | `{variable}` |" not in text] == []
+    members = {f"`issuer.{member}`": variable for member, variable in ISSUER_KEYS.items()}
+    members |= {f"`{member}` of the only connector": variable for member, variable in PROVIDER_KEYS.items()}
+    assert [member for member, variable in members.items() if f"| {member} | `{variable}` |" not in text] == []
+    assert [
+        name for name in (CONFIG_VARIABLE, KEYRING_KEYS, ISSUER_VARIABLE, *TOKEN_MODES) if f"`{name}`" not in text
+    ] == []
+
+
+def test_the_facades_file_to_start_from_is_in_order(tmp_path):
+    example = page("facade.md").split("```yaml\n")[1].split("```")[0]
+    file = tmp_path / "facade.yaml"
+    file.write_text(example)
+    run(["keyring", "init", str(tmp_path / "keyring")])
+    assert check_facade(file, environ={"PROVIDER_SECRET": "x" * 32}) == []
+
+
 @pytest.mark.parametrize("kind", [GatewayExtension, TargetExtension, IssuerSettings, ConnectorSettings])
 def test_every_member_of_our_own_documents_has_its_row_with_its_default(kind):
     text = page("configuration.md")
@@ -180,7 +216,7 @@ def test_every_list_of_a_file_has_its_part():
 
 def test_every_member_of_users_and_clients_is_named():
     text = page("configuration.md")
-    members = declared_issuers._USER | declared_issuers._CLIENT | declared_issuers._SECRET | {"scopes", "redirectUris"}
+    members = declared_issuers._USER | declared_issuers._CLIENT | declared_issuers._SECRET | declared_issuers._NO_TEXTS
     assert [member for member in members if f"`{member}`" not in text] == []
 
 
