@@ -191,6 +191,12 @@ PLANTED = [
         "redirect_mismatch", {"authorize": always(200, "<p>AADSTS50011: The redirect URI", PAGE)}, seen="AADSTS50011"
     ),
     Planted("client_unknown", {"authorize": always(400, "<h1>Unknown client</h1>", PAGE)}, ("--client-id", "gone")),
+    Planted(
+        "document_refused",
+        {"authorize": oauth("invalid_client_metadata", "The document could not be fetched.")},
+        set={"server_metadata": {"client_id_metadata_document_supported": True}},
+        seen="could not be fetched",
+    ),
     Planted("pkce_required", {"authorize": oauth("invalid_request", "code_challenge is missing")}, COPILOT[:2]),
     Planted("authorization_refused", {"authorize": oauth("unsupported_response_type")}, step="authorization"),
     # Token
@@ -202,6 +208,7 @@ PLANTED = [
         fix="client_credentials for machines",
         step="token",
     ),
+    Planted("resource_missing", {"token": oauth("invalid_target")}, (*COPILOT, "--redirect-uri", HOSTED), step="token"),
     Planted("unauthorized_client", {"token": at_token("client_credentials", "unauthorized_client")}, MACHINE),
     Planted(
         "invalid_client", {"token": oauth("invalid_client", status=401)}, MACHINE, fix="token_endpoint_auth_method"

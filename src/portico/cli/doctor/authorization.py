@@ -13,6 +13,7 @@ from portico.cli.doctor.http import Answer
 from portico.cli.doctor.journey import FORM, JSON, Journey, Skipped
 from portico.cli.doctor.judge_authorization import judge_probe, judge_response
 from portico.cli.doctor.judge_registration import Client
+from portico.cli.doctor.judge_resource import origin_of
 from portico.cli.doctor.judge_server import Server
 from portico.cli.doctor.judge_token import Tokens, judge_token, read_claims
 from portico.cli.doctor.profiles import ANY_PORT
@@ -85,10 +86,12 @@ async def authorize(journey: Journey) -> str:
     journey.verifier = journey.random(SECRET_BYTES) if journey.profile.pkce else ""
     journey.masker.remember(state, journey.verifier)
     url = _authorization_url(journey, server, client, state)
-    probe = judge_probe(await journey.send("GET", url, {"accept": "text/html"}), journey.redirect_uri)
+    probe = judge_probe(
+        await journey.send("GET", url, {"accept": "text/html"}), journey.redirect_uri, resource=journey.target
+    )
     if probe.kind == "code":
         journey.masker.remember(probe.parameters.get("code", ""))
-        journey.code = judge_response(probe.parameters, state=state, server=server)
+        journey.code = judge_response(probe.parameters, state=state, server=server, resource=journey.target)
         journey.note("The code came at once, without a login or consent page: nobody was asked.")
         return "a code came back"
     where = "a page is shown" if probe.kind == "page" else f"the browser is sent on to {probe.location.split('?')[0]}"
@@ -96,7 +99,7 @@ async def authorize(journey: Journey) -> str:
         return f"{where}; nobody logs in here (--login)"
     parameters = await journey.login.bring(url)
     journey.masker.remember(parameters.get("code", ""))
-    journey.code = judge_response(parameters, state=state, server=server)
+    journey.code = judge_response(parameters, state=state, server=server, resource=journey.target)
     return f"{where}; the login brought a code"
 
 
@@ -125,6 +128,7 @@ def _authorization_url(journey: Journey, server: Server, client: Client, state: 
 async def token(journey: Journey) -> str:
     """Get a token."""
     server, client = _server(journey), _client(journey)
+    _guard_secret(journey, server)
     if journey.profile.grant == "client_credentials":
         form = {"grant_type": "client_credentials", "scope": " ".join(journey.scopes), "resource": journey.target}
     elif journey.code:
@@ -137,7 +141,7 @@ async def token(journey: Journey) -> str:
         }
     else:
         raise Skipped("nobody logged in; use --login in a browser's reach, or --token")
-    _keep(journey, judge_token(await _ask_token(journey, server, client, form)))
+    _keep(journey, judge_token(await _ask_token(journey, server, client, form), resource=journey.target))
     return _told(journey)
 
 
@@ -155,8 +159,19 @@ async def refresh(journey: Journey) -> str:
         "refresh_token": journey.tokens.refresh_token.reveal(),
         "resource": journey.target,
     }
-    _keep(journey, judge_token(await _ask_token(journey, server, client, form), refreshing=True))
+    _keep(
+        journey, judge_token(await _ask_token(journey, server, client, form), resource=journey.target, refreshing=True)
+    )
     return "a new token came"
+
+
+def _guard_secret(journey: Journey, server: Server) -> None:
+    """Keep a given secret from an issuer that the endpoint alone names: else any endpoint could have it."""
+    expected = journey.order.issuer
+    if not journey.order.client_secret or server.issuer == expected:
+        return
+    if expected or origin_of(server.issuer) != origin_of(journey.order.url):
+        raise Skipped(f"the endpoint names {server.issuer}; if your secret is for that, add --issuer {server.issuer}")
 
 
 async def _ask_token(journey: Journey, server: Server, client: Client, form: dict[str, str]) -> Answer:

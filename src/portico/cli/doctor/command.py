@@ -29,6 +29,7 @@ DEFAULT_TIMEOUT = 15.0  #: seconds that one request may take
               help="The client whose path is walked.")  # fmt: skip
 @click.option("--client-id", envvar="PORTICO_CLIENT_ID", default="", help="A client that was registered by hand.")
 @click.option("--client-secret", envvar="PORTICO_CLIENT_SECRET", default="", help="Better given by the environment.")
+@click.option("--issuer", envvar="PORTICO_ISSUER", default="", help="Whose the client secret is.")
 @click.option("--redirect-uri", default="", help="The client's redirect URI, where it is another than usual.")
 @click.option("--scope", default="", help="Scopes to ask for; else those that the server names.")
 @click.option("--resource", default="", help="The resource to ask for; else the one of the metadata.")
@@ -98,6 +99,7 @@ def _order(url: str, profile: Profile, given: dict[str, Any]) -> Order:
         profile=profile,
         client_id=given["client_id"],
         client_secret=Secret(given["client_secret"]),
+        issuer=given["issuer"],
         redirect_uri=given["redirect_uri"],
         scope=given["scope"],
         resource=given["resource"],

@@ -215,6 +215,13 @@ _ALL: Final = (
         fix="Check the client id at this very issuer; a client that registered itself must register anew.",
     ),
     Fault(
+        id="document_refused",
+        title="The client's metadata document is not accepted",
+        cause="The server advertises metadata documents (CIMD) and cannot fetch this one, or distrusts its host.",
+        fix="Let the server reach the document's host over https and allow it, or do not advertise "
+        "client_id_metadata_document_supported, so that clients register.",
+    ),
+    Fault(
         id="invalid_scope",
         title="A scope is refused",
         cause="The client asks for a scope that the server does not know or does not allow this client.",
@@ -227,6 +234,12 @@ _ALL: Final = (
         cause="Clients send the endpoint's URL as resource (RFC 8707), and the provider knows no such target; Entra "
         "says AADSTS9010010.",
         fix="Register the URL at the provider (Entra: as identifier URI), or put a façade in front that takes it.",
+    ),
+    Fault(
+        id="resource_missing",
+        title="The server does not know what the token is to be for",
+        cause="This client sends no resource (RFC 8707), and the server serves several.",
+        fix="Give the client a default resource; with Portico it is the client's defaultResource.",
     ),
     Fault(
         id="pkce_required",

@@ -30,6 +30,7 @@ class Order:
     profile: Profile
     client_id: str = ""
     client_secret: Secret = field(default_factory=lambda: Secret(""))
+    issuer: str = ""  #: whose the secret is; empty: only one on the endpoint's own origin
     redirect_uri: str = ""
     scope: str = ""
     resource: str = ""

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import html
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,8 +29,8 @@ class Probe:
     location: str = ""
 
 
-def judge_probe(answer: Answer, redirect_uri: str) -> Probe:
-    """Judge the answer to the authorization request.
+def judge_probe(answer: Answer, redirect_uri: str, *, resource: str) -> Probe:
+    """Judge the answer to the authorization request for ``resource``, empty for none.
 
     Raises:
         FaultFound: the person would see an error instead of a login.
@@ -38,19 +39,19 @@ def judge_probe(answer: Answer, redirect_uri: str) -> Probe:
         location = urljoin(answer.url, answer.header("location"))
         if location.split("?")[0] == redirect_uri.split("?", maxsplit=1)[0]:
             return Probe(kind="code", parameters=parameters_of(location), location=location)
-        _judge_onward(location)
+        _judge_onward(location, resource)
         return Probe(kind="onward", parameters={}, location=location)
     if answer.status == 200:  # noqa: PLR2004  # HTTP
         entra = _ENTRA.search(answer.text)
         if entra is not None:
-            raise _refused("", entra[0])
+            raise _refused("", entra[0], resource)
         return Probe(kind="page", parameters={})
     code, description = error_of(answer)
     text = description or (page_text(answer.text) if is_page(answer) else "")
-    raise _refused(code, text or f"HTTP {answer.status}")
+    raise _refused(code, text or f"HTTP {answer.status}", resource)
 
 
-def judge_response(parameters: Mapping[str, str], *, state: str, server: Server) -> str:
+def judge_response(parameters: Mapping[str, str], *, state: str, server: Server, resource: str) -> str:
     """Return the code of the redirect that ends the login.
 
     Raises:
@@ -64,7 +65,7 @@ def judge_response(parameters: Mapping[str, str], *, state: str, server: Server)
     if iss is None and server.sends_iss:
         raise FaultFound("iss_missing", "The redirect has no iss, which the metadata promises.")
     if "error" in parameters:
-        raise _refused(parameters["error"], parameters.get("error_description", ""))
+        raise _refused(parameters["error"], parameters.get("error_description", ""), resource)
     if not parameters.get("code"):
         raise FaultFound("authorization_refused", "The redirect brings neither a code nor an error.")
     return parameters["code"]
@@ -75,18 +76,19 @@ def parameters_of(location: str) -> dict[str, str]:
     return dict(parse_qsl(urlsplit(location).query, keep_blank_values=True))
 
 
-def page_text(html: str) -> str:
+def page_text(page: str) -> str:
     """Return what a person reads of an error page, roughly, on one line."""
-    return cut(_MARKUP.sub(" ", html))
+    return cut(html.unescape(_MARKUP.sub(" ", page)))
 
 
-def _judge_onward(location: str) -> None:
+def _judge_onward(location: str, resource: str) -> None:
     """Providers have error pages of their own, told by parameters of the redirect to them."""
     parameters = parameters_of(location)
     code = parameters.get("error", "")
     google = _decoded(parameters.get("authError", ""))
     if code or google:
-        raise _refused(code, google or parameters.get("error_description", "") or unquote(urlsplit(location).query))
+        said = google or parameters.get("error_description", "") or unquote(urlsplit(location).query)
+        raise _refused(code, said, resource)
 
 
 def _decoded(text: str) -> str:
@@ -97,9 +99,9 @@ def _decoded(text: str) -> str:
     return cut("".join(char if char.isprintable() else " " for char in raw.decode("utf-8", "replace")))
 
 
-def _refused(code: str, text: str) -> FaultFound:
+def _refused(code: str, text: str, resource: str) -> FaultFound:
     said = ": ".join(part for part in (code, cut(text)) if part)
     fault = {"invalid_client": "client_unknown", "unauthorized_client": "client_unknown"}.get(
-        code, fault_of(code, text, otherwise="authorization_refused")
+        code, fault_of(code, text, otherwise="authorization_refused", resource=resource)
     )
     return FaultFound(fault, f"The authorization endpoint says: {said}")

@@ -48,21 +48,21 @@ class Claims:
     issued_at: float | None = None
 
 
-def judge_token(answer: Answer, *, refreshing: bool = False) -> Tokens:
-    """Return the tokens.
+def judge_token(answer: Answer, *, resource: str, refreshing: bool = False) -> Tokens:
+    """Return the tokens that were asked for ``resource``, empty for none.
 
     Raises:
         FaultFound: there are none.
     """
     refuse_redirect(answer)
     if answer.status != _OK:
-        raise _refused(answer, refreshing=refreshing)
+        raise _refused(answer, resource, refreshing=refreshing)
     document = answer.json()
     if document is None:
         kind = "a web page" if is_page(answer) else answer.content_type or "something without a type"
         raise FaultFound("token_answer", f"The token endpoint answers 200 with {kind}.")
     if "error" in document:  # GitHub answers errors with 200
-        raise _refused(answer, refreshing=refreshing)
+        raise _refused(answer, resource, refreshing=refreshing)
     access, kind = document.get("access_token"), document.get("token_type")
     if not isinstance(access, str) or not access:
         raise FaultFound("token_answer", "The token answer has no access_token.")
@@ -105,17 +105,17 @@ def read_claims(token: str) -> Claims:
     )
 
 
-def _refused(answer: Answer, *, refreshing: bool) -> FaultFound:
+def _refused(answer: Answer, resource: str, *, refreshing: bool) -> FaultFound:
     code, description = error_of(answer)
     said = ": ".join(part for part in (code, description) if part) or f"HTTP {answer.status}"
     seen = f"The token endpoint answers {answer.status}: {said}"
     if refreshing:
         return FaultFound("refresh_refused", seen)
     if code in _CODES:
-        sure = fault_of(code, description, otherwise=_CODES[code])
+        sure = fault_of(code, description, otherwise=_CODES[code], resource=resource)
         return FaultFound(sure, seen)
     fallback = "invalid_client" if answer.status == 401 else "authorization_refused"  # noqa: PLR2004  # HTTP
-    return FaultFound(fault_of(code, description, otherwise=fallback), seen)
+    return FaultFound(fault_of(code, description, otherwise=fallback, resource=resource), seen)
 
 
 def _notes(answer: Answer, lifetime: object) -> list[str]:
