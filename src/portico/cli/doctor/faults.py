@@ -187,13 +187,13 @@ _ALL: Final = (
         id="registration_refused",
         title="The registration is refused",
         cause="The server does not register this client: switched off, limited, or it dislikes what the client sends.",
-        fix="Read the server's words above; allow it, or make the client by hand and give its id.",
+        fix="Read the server's words above; allow it, or register a client by hand and give its id.",
     ),
     Fault(
         id="registration_protected",
         title="Registration needs a token",
         cause="The registration endpoint asks for an initial access token, which MCP clients do not have.",
-        fix="Open the registration for public clients, or make the client by hand and give its id.",
+        fix="Open the registration for public clients, or register a client by hand and give its id.",
     ),
     Fault(
         id="registration_redirect",
@@ -289,7 +289,7 @@ _ALL: Final = (
         title="The client may not use this grant",
         cause="The grant exists, but this client was not given it; Cognito allows no client both of authorization_code "
         "and client_credentials.",
-        fix="Allow the grant to this client, or make another client for it.",
+        fix="Allow the grant to this client, or use another client for it.",
     ),
     Fault(
         id="invalid_client",
