@@ -215,6 +215,11 @@ def test_headers_that_say_who_calls_cannot_be_let_through(faults):
     assert found.keys() == {"upstream.allowedRequestHeaders", "upstream.allowedResponseHeaders"}
 
 
+@pytest.mark.parametrize("origin", ["https://app.example/", "https://APP.example", "app.example", "https://*.example"])
+def test_an_origin_that_no_browser_sends_is_refused(faults, origin):
+    assert "allowed_origins[0]" in faults({**WHOLE, "allowed_origins": [origin]})
+
+
 def test_keys_in_the_environment_and_in_a_file_are_one_too_many(faults):
     assert "keyring" in faults({**WHOLE, "keyring": "keys"}, PORTICO_KEYRING_KEYS=generate_line("k1"))
 

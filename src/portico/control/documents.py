@@ -185,11 +185,16 @@ def _across_target(
         yield Fault(path=member_path(path, _ENDPOINT), message=error.public)
 
 
+def is_origin_rule(text: str) -> bool:
+    """Tell whether ``text`` is an origin as browsers send it, or the ``*`` that stands for all of them."""
+    return text == "*" or _ORIGIN.match(text) is not None
+
+
 def _origin_faults(extension: Mapping[str, Any], path: str) -> Iterator[Fault]:
     """Judge origins as browsers send them: they are compared byte for byte (RFC 6454 section 6.2)."""
     origins: object = extension.get("allowedOrigins")
     for index, origin in enumerate(cast("list[object]", origins) if isinstance(origins, list) else ()):
-        if isinstance(origin, str) and origin != "*" and _ORIGIN.match(origin) is None:
+        if isinstance(origin, str) and not is_origin_rule(origin):
             where = member_path(path, f"allowedOrigins[{index}]")
             yield Fault(path=where, message="must be * or an origin in lower case like https://app.example:8443")
 

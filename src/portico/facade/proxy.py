@@ -34,6 +34,7 @@ from portico.web.exchange import AsgiExchange, Exchange
 
 MAX_REQUEST_BYTES: Final = 6 * 1024 * 1024  #: AgentCore quota for a payload
 MAX_CONNECTIONS: Final = 1000  #: to the upstream server; each open stream holds one
+MAX_LOCATION_CHARS: Final = 200  #: of a redirect's target, in the log
 ALLOWED_METHODS: Final = b"GET, POST, DELETE, OPTIONS"
 RETRY_AFTER: Final[Header] = (b"retry-after", b"5")
 NO_STORE: Final[Header] = (b"cache-control", b"no-store")  # whatever the upstream server says: answers are somebody's
@@ -202,12 +203,12 @@ class Proxy:
 
     async def _relayed(self, visit: _Visit, response: Response) -> None:
         status = response.status
-        if (
-            status in _REDIRECTS
-        ):  # following would take the token elsewhere, passing on would take the client there (T17)
+        # Following would take the token elsewhere, passing on would take the client there (T17).
+        if status in _REDIRECTS:
+            location = (response.header(b"location") or b"").decode("latin-1")
             raise UpstreamError(
                 f"It answered with a redirect ({status}), which is never followed; correct upstream.url.",
-                detail=(response.header(b"location") or b"").decode("latin-1")[:200],
+                detail=location.partition("?")[0][:MAX_LOCATION_CHARS],  # what stands behind may be a secret
             )
         challenge = self._challenges.rewritten(status, header_values(response.headers, b"www-authenticate"))
         if status == Unauthenticated.status:

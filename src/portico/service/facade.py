@@ -95,10 +95,16 @@ class Facade:
         """
         self._closing.push_async_callback(self._relay.aclose)
         self._closing.push_async_callback(self._fetcher.aclose)
-        if self.settings.store:
-            await migrate(self.settings.store)
-            self._store = await Database.open(self.settings.store)
-            self._closing.push_async_callback(self._store.aclose)
+        try:
+            if self.settings.store:
+                await migrate(self.settings.store)
+                self._store = await Database.open(self.settings.store)
+                self._closing.push_async_callback(self._store.aclose)
+            if self._source.keyring is not None:  # what is wrong with the issuer shows now, not at the first request
+                self._made_with_keys()
+        except BaseException:
+            await self._closing.aclose()
+            raise
         return self
 
     async def __aexit__(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from portico.control.declared_issuers import read_issuer
+from portico.control.documents import is_origin_rule
 from portico.control.reader import Reader
 from portico.facade.headers import header_name_fault
 from portico.issuer.store import TokenMode
@@ -164,7 +165,7 @@ def _read(config: Path | None, variables: Mapping[str, str]) -> tuple[FacadeSett
         keyring_keys=Secret(variables.get(KEYRING_KEYS, "")),
         trusted_proxies=keys.networks("trusted_proxies"),
         allowed_hosts=keys.hosts(public_url, listen),
-        allowed_origins=frozenset(keys.texts("allowed_origins")),
+        allowed_origins=keys.origins(),
         log_format=keys.choice("log.format", ("text", "json")),
         log_level=keys.choice("log.level", ("info", "debug", "warning", "error")),
         drain_seconds=keys.seconds("drain_seconds", DEFAULT_DRAIN_SECONDS, MAX_DRAIN_SECONDS),
@@ -201,6 +202,15 @@ class _FacadeKeys(Keys):
             allowed_request_headers=self.headers("upstream.allowedRequestHeaders"),
             allowed_response_headers=self.headers("upstream.allowedResponseHeaders"),
         )
+
+    def origins(self) -> frozenset[str]:
+        """Judge the origins of pages that may call."""
+        origins = self.texts("allowed_origins")
+        for index, origin in enumerate(origins):
+            if not is_origin_rule(origin):
+                message = "must be * or an origin in lower case like https://app.example:8443"
+                self.fault(f"allowed_origins[{index}]", message)
+        return frozenset(origins)
 
     def headers(self, key: str) -> frozenset[str]:
         """Judge names of headers that pass beside those of MCP."""
