@@ -12,7 +12,7 @@ from portico.issuer.flow import open_login
 from portico.issuer.people import address_of
 from portico.issuer.powers import Local, Powers
 from portico.issuer.store import Issuer
-from portico.model.errors import Forbidden, InvalidRequest, LimitExceeded
+from portico.model.errors import Forbidden, InvalidRequest, LimitExceeded, StorageUnavailable
 from portico.storage import users
 from portico.storage.users import UserRow
 from portico.web.forms import read_form
@@ -66,13 +66,17 @@ async def login(powers: Powers, issuer: Issuer, request: Request) -> Response:
 async def _prove(
     powers: Powers, local: Local, issuer: Issuer, name: str, password: str, *, address: str
 ) -> UserRow | None:
-    async with local.database.read() as conn:
-        user = await users.by_name(conn, issuer.name, name)
     wait = local.throttle.attempt(issuer.name, name, address, powers.clock())
     if wait > 0:
         raise LimitExceeded("Too many attempts. Wait a little, then try again.", retry_after=wait)
-    stored = user.password_hash or None if user is not None and len(password) <= MAX_PASSWORD_CHARS else None
-    fits = await local.passwords.verify(stored, password[:MAX_PASSWORD_CHARS])
+    try:
+        async with local.database.read() as conn:
+            user = await users.by_name(conn, issuer.name, name)
+        stored = user.password_hash or None if user is not None and len(password) <= MAX_PASSWORD_CHARS else None
+        fits = await local.passwords.verify(stored, password[:MAX_PASSWORD_CHARS], address=address)
+    except (LimitExceeded, StorageUnavailable):  # the password was not looked at
+        local.throttle.untried(issuer.name, name, address)
+        raise
     if user is None or not fits or user.disabled_at is not None:
         return None
     local.throttle.succeeded(issuer.name, name, address)

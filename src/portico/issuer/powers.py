@@ -8,6 +8,7 @@ from portico.issuer.ledger import Ledger
 from portico.issuer.passwords import PasswordCheck
 from portico.issuer.store import IssuerSource
 from portico.issuer.throttle import LoginThrottle, RateLimit
+from portico.issuer.wrapping import Wrapping
 from portico.storage.engine import Database
 from portico.web.cookies import Cookies
 from portico.web.pages import Pages
@@ -32,6 +33,7 @@ class Powers:
     issuers: IssuerSource
     ledger: Ledger
     local: Local | None  #: None where there is no database
+    wrapping: Wrapping | None = None  #: where tokens hold the provider's
     resources: Callable[[str], Sequence[str]]  #: issuer URL to the resources of the gateways that trust it
     resource_name: Callable[[str], str]  #: resource to the gateway's name for people, empty when unknown
     clock: Callable[[], float]

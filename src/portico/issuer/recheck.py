@@ -31,6 +31,7 @@ _PURPOSE: Final = "provider-login"  #: of the seal; the grant's id is its associ
 
 class _Login(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     connector: str
+    rules: bytes  #: digest of who the connector lets in; when that changes, everybody is judged anew
     refresh_token: str
     access_token: str  #: kept only where the provider gives no refresh token and says whose it is
 
@@ -42,7 +43,10 @@ def seal_login(means: Means, provider: Provider, grant_id: str, tokens: Provider
     access_token = tokens.access_token.reveal() if by_access_token else ""
     if not (refresh_token or access_token):
         return ""
-    login = _Login(connector=provider.settings.name, refresh_token=refresh_token, access_token=access_token)
+    settings = provider.settings
+    login = _Login(
+        connector=settings.name, rules=settings.rules_digest(), refresh_token=refresh_token, access_token=access_token
+    )
     return means.keyring.seal(_PURPOSE, msgspec.msgpack.encode(login), aad=grant_id.encode(), random=means.random)
 
 
@@ -119,6 +123,8 @@ class Rechecks:
         plaintext = self._means.keyring.open(_PURPOSE, grant.upstream, aad=grant.id.encode())
         login = msgspec.msgpack.decode(plaintext, type=_Login)
         provider = issuer.provider(login.connector)
+        if provider.settings.rules_digest() != login.rules:
+            raise AccessDenied("Who may log in was changed; log in again.")
         if not login.refresh_token:
             await provider.verify(Secret(login.access_token))
             return grant.upstream

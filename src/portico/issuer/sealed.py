@@ -21,7 +21,7 @@ from portico.issuer.rotations import Rotations
 from portico.issuer.sealed_tokens import CODE, REFRESH, SealedCode, SealedRefresh, seal, unseal
 from portico.issuer.store import Issuer
 from portico.issuer.transaction import Transaction
-from portico.model.errors import InvalidClient, InvalidClientMetadata, InvalidGrant
+from portico.model.errors import AccessDenied, InvalidClient, InvalidClientMetadata, InvalidGrant
 from portico.model.secret import Secret
 from portico.oauth.access_token import AccessToken
 from portico.oauth.client import Client
@@ -153,7 +153,10 @@ class _SealedWork:
         if not await self.remembered.spend(digest, "code", code.issued_at + CODE_SECONDS):
             await self._end(code.grant_id)
             return InvalidGrant(_REUSED)
-        login = await provider.exchange(code.code, verifier=code.verifier, nonce=code.nonce, resource=code.resource)
+        try:
+            login = await provider.exchange(code.code, verifier=code.verifier, nonce=code.nonce, resource=code.resource)
+        except AccessDenied as error:  # which the token endpoint has no word for (RFC 6749 section 5.2)
+            raise InvalidGrant(error.public) from error
         now = int(self.means.clock())
         person = f"{login.person.connector}|{login.person.subject}"
         return Issued(
@@ -173,7 +176,7 @@ class _SealedWork:
         check_age(self.issuer, refresh, self.means.clock())
         scopes = judge_refresh_scopes(asked.scope, refresh.scopes)
         same_resource(asked.resource, refresh.resource)
-        if await self.remembered.has_ended(refresh.grant_id):
+        if await self.remembered.has_ended(refresh.grant_id) or not self._rules_stand(refresh):
             raise InvalidGrant("The grant was revoked or is over; log in again.")
         outcome = await self.rotations.rotate(self.issuer, asked.token, refresh)
         if outcome is None:
@@ -210,6 +213,11 @@ class _SealedWork:
         if not refresh.by_access_token:
             await self.issuer.provider(refresh.connector).revoke(Secret(refresh.token))
 
+    def _rules_stand(self, refresh: SealedRefresh) -> bool:
+        """Say whether the connector is still there and lets in whom it let in when the grant was made."""
+        found = [one for one in self.issuer.connectors if one.name == refresh.connector]
+        return bool(found) and found[0].rules_digest() == refresh.rules
+
     async def _end(self, grant_id: str) -> None:
         if grant_id:
             now = int(self.means.clock())
@@ -229,6 +237,7 @@ class _SealedWork:
             token=token.reveal(),
             by_access_token=by_access_token,
             connector=code.connector,
+            rules=provider.settings.rules_digest(),
             subject=subject,
             client=code.client,
             scopes=code.scopes,

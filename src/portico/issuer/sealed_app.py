@@ -19,6 +19,7 @@ from portico.issuer.remembered import Remembered
 from portico.issuer.sealed import SealedLedger
 from portico.issuer.store import Issuer, TokenMode, compile_issuer
 from portico.issuer.throttle import RateLimit
+from portico.issuer.wrapping import Wrapping
 from portico.model.secret import Secret
 from portico.net.fetch import Fetcher
 from portico.oauth.client import Client
@@ -53,6 +54,7 @@ class SealedIssuerApp:
         self._providers = Providers(fetcher, clock=clock)
         self._documents = ClientDocuments(fetcher, clock=clock)
         self.source = KeyedIssuer(settings, public_url, keyring, self._providers, tokens)
+        self.wrapping = Wrapping(keyring, remembered, random=random)
         means = Means(keyring=keyring, clock=clock, random=random)
         self._ledger = SealedLedger(means, self._documents, remembered, clients)
         self._powers = Powers(
@@ -61,6 +63,7 @@ class SealedIssuerApp:
             issuers=self.source,
             ledger=self._ledger,
             local=None,
+            wrapping=self.wrapping,
             resources=lambda _issuer: (resource,),
             resource_name=lambda _resource: settings.title,
             clock=clock,

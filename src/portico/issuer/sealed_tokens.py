@@ -39,6 +39,7 @@ class SealedRefresh(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     token: str  #: the provider's refresh token; of a provider without them its access token
     by_access_token: bool
     connector: str
+    rules: bytes  #: digest of who the connector lets in; when that changes, everybody is judged anew
     subject: str
     client: bytes
     scopes: tuple[str, ...]

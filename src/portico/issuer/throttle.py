@@ -9,7 +9,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
-MAX_TRACKED: Final = 20_000  #: keys; the one that was quiet the longest is forgotten first
+MAX_TRACKED: Final = 20_000  #: keys of each kind; the one that was quiet the longest is forgotten first
 FORGET_SECONDS: Final = 3600.0  #: after so long without an attempt a key starts anew
 
 
@@ -29,6 +29,10 @@ ADDRESS: Final = Ladder(free=50, first=15.0, longest=900.0)
 #: One account from all addresses. The lock is short, as anybody can cause it for anybody.
 ACCOUNT: Final = Ladder(free=100, first=5.0, longest=60.0)
 
+LADDERS: Final = (ACCOUNT_AT_ADDRESS, ADDRESS, ACCOUNT)
+
+_Key = tuple[str, ...]
+
 
 @dataclass(slots=True)
 class _Track:
@@ -41,43 +45,60 @@ class LoginThrottle:
     """Delays guessing. It knows names only as they were typed, so it treats unknown users like known ones (G07)."""
 
     def __init__(self) -> None:
-        self._tracks: OrderedDict[tuple[str, ...], _Track] = OrderedDict()
+        # A map per ladder: made-up names, of which there are as many as anybody likes, push out no address.
+        self._tracks = tuple(OrderedDict[_Key, _Track]() for _ in LADDERS)
+
+    @property
+    def tracked(self) -> int:
+        """How many keys are remembered."""
+        return sum(map(len, self._tracks))
 
     def attempt(self, issuer: str, account: str, address: str, now: float) -> float:
         """Count an attempt and return 0, or return the seconds until the next one is looked at."""
-        ladders = _ladders(issuer, account, address)
-        wait = max(self._wait(key, now) for key, _ in ladders)
+        keys = _keys(issuer, account, address)
+        wait = max(_wait(tracks, key, now) for tracks, key in zip(self._tracks, keys, strict=True))
         if wait <= 0:
-            for key, ladder in ladders:
-                self._count(key, ladder, now)
+            for tracks, key, ladder in zip(self._tracks, keys, LADDERS, strict=True):
+                _count(tracks, key, ladder, now)
         return max(wait, 0.0)
 
     def succeeded(self, issuer: str, account: str, address: str) -> None:
         """Forget the attempts of this account at this address, and take this one back elsewhere."""
-        (own, _), *others = _ladders(issuer, account, address)
-        self._tracks.pop(own, None)
-        for key, _ in others:
-            track = self._tracks.get(key)
+        own, *others = _keys(issuer, account, address)
+        self._tracks[0].pop(own, None)
+        for tracks, key in zip(self._tracks[1:], others, strict=True):
+            track = tracks.get(key)
             if track is not None:
                 track.attempts -= 1
                 track.locked_until = 0.0
 
-    def _wait(self, key: tuple[str, ...], now: float) -> float:
-        track = self._tracks.get(key)
-        return 0.0 if track is None else track.locked_until - now
+    def untried(self, issuer: str, account: str, address: str) -> None:
+        """Take an attempt back whose password was not looked at: a flood of others' must not lock anybody out."""
+        for tracks, key, ladder in zip(self._tracks, _keys(issuer, account, address), LADDERS, strict=True):
+            track = tracks.get(key)
+            if track is not None:
+                track.attempts -= 1
+                if track.attempts < ladder.free:
+                    track.locked_until = 0.0
 
-    def _count(self, key: tuple[str, ...], ladder: Ladder, now: float) -> None:
-        track = self._tracks.pop(key, None)
-        if track is None or now - track.last > FORGET_SECONDS:
-            track = _Track()
-        track.attempts += 1
-        track.last = now
-        over = track.attempts - ladder.free
-        if over >= 0:
-            track.locked_until = now + min(ladder.first * 2.0 ** min(over, 30), ladder.longest)
-        self._tracks[key] = track
-        while len(self._tracks) > MAX_TRACKED:
-            self._tracks.popitem(last=False)
+
+def _wait(tracks: OrderedDict[_Key, _Track], key: _Key, now: float) -> float:
+    track = tracks.get(key)
+    return 0.0 if track is None else track.locked_until - now
+
+
+def _count(tracks: OrderedDict[_Key, _Track], key: _Key, ladder: Ladder, now: float) -> None:
+    track = tracks.pop(key, None)
+    if track is None or now - track.last > FORGET_SECONDS:
+        track = _Track()
+    track.attempts += 1
+    track.last = now
+    over = track.attempts - ladder.free
+    if over >= 0:
+        track.locked_until = now + min(ladder.first * 2.0 ** min(over, 30), ladder.longest)
+    tracks[key] = track
+    while len(tracks) > MAX_TRACKED:
+        tracks.popitem(last=False)
 
 
 class RateLimit:
@@ -113,10 +134,7 @@ def network_of(address: str) -> str:
     return str(ipaddress.ip_network((parsed, 64), strict=False))
 
 
-def _ladders(issuer: str, account: str, address: str) -> list[tuple[tuple[str, ...], Ladder]]:
+def _keys(issuer: str, account: str, address: str) -> tuple[_Key, ...]:
+    """Return what an attempt counts for, in the order of :data:`LADDERS`."""
     name, network = account.casefold(), network_of(address)
-    return [
-        ((issuer, "both", name, network), ACCOUNT_AT_ADDRESS),
-        ((issuer, "address", network), ADDRESS),
-        ((issuer, "account", name), ACCOUNT),
-    ]
+    return ((issuer, name, network), (issuer, network), (issuer, name))

@@ -46,7 +46,7 @@ async def token(powers: Powers, issuer: Issuer, request: Request) -> Response:
             issued = await _for_machine(powers, issuer, claimed, asked)
         case CodeExchange() | RefreshExchange():
             issued = await _for_person(powers, issuer, claimed, asked)
-    return json_answer(answer(powers, issuer, issued))
+    return json_answer(await answer(powers, issuer, issued))
 
 
 def claimed_client(request: Request, parameters: Parameters) -> ClaimedClient:

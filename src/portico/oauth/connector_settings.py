@@ -4,9 +4,12 @@ What a provider's vendor does differently is not asked here: that is the table i
 :mod:`portico.oauth.provider_adapters`. A member that is left out takes what that table says.
 """
 
-from typing import Literal
+import hashlib
+from typing import Final, Literal
 
 import msgspec
+
+RULES_BYTES: Final = 16  #: of the digest of a connector's rules
 
 #: ``local``: users of our own. ``oidc``: any provider, recognised by its URL where it is one of the others.
 ConnectorType = Literal["local", "oidc", "cognito", "entra", "okta", "auth0", "keycloak", "google", "github"]
@@ -43,6 +46,19 @@ class ConnectorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     def judges_accounts(self) -> bool:
         """Whether some accounts of the provider are let in and others are not."""
         return bool(self.allowed_domains or self.allowed_emails or self.required_claims)
+
+    def rules_digest(self) -> bytes:
+        """Return what changes when other accounts are let in, or accounts mean other people: grants hold it."""
+        rules = (
+            self.discovery_url,
+            self.client_id,
+            self.subject_claim,
+            sorted(self.allowed_domains),
+            sorted(self.allowed_emails),
+            sorted((claim, sorted(values)) for claim, values in self.required_claims.items()),
+            self.any_account,
+        )
+        return hashlib.sha256(msgspec.msgpack.encode(rules)).digest()[:RULES_BYTES]
 
     def __repr__(self) -> str:
         """Name it and nothing else: it holds a secret."""

@@ -8,6 +8,7 @@ What a caller shows and what the server behind is called with, by token mode::
 """
 
 import hashlib
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import assert_never
@@ -18,7 +19,6 @@ from portico.authorizer.authorizer import Authorizer, bearer_token
 from portico.authorizer.keys import IssuerKeys
 from portico.crypto.keyring import Keyring
 from portico.facade.admitted import Admit, Admitted
-from portico.issuer.access_tokens import unwrap
 from portico.issuer.clients import living
 from portico.issuer.remembered import Remembered
 from portico.issuer.sealed_app import KeyedIssuer, SealedIssuerApp
@@ -41,10 +41,18 @@ class IssuerSide:
 
 
 def make_issuer(
-    settings: FacadeSettings, keyring: Keyring, fetcher: Fetcher, database: Database | None = None
+    settings: FacadeSettings,
+    keyring: Keyring,
+    fetcher: Fetcher,
+    database: Database | None = None,
+    *,
+    clock: Callable[[], float] = time.time,
 ) -> IssuerSide:
-    """Make the issuer and what judges its tokens; ``database`` is the store, if there is one."""
-    remembered = Remembered(database)
+    """Make the issuer and what judges its tokens; ``database`` is the store, if there is one.
+
+    ``clock`` gives seconds since the epoch, to issue and to judge by.
+    """
+    remembered = Remembered(database, clock=clock)
     app = SealedIssuerApp(
         settings.issuer,
         tokens=settings.tokens,
@@ -55,16 +63,15 @@ def make_issuer(
         remembered=remembered,
         public_url=settings.public_url,
         cookie_suffix=hashlib.sha256(settings.public_url.encode()).hexdigest()[:8],
+        clock=clock,
     )
-    return IssuerSide(
-        routes=app.routes(), admit=_admission(settings, keyring, app.source, remembered), aclose=app.aclose
-    )
+    authorizer = Authorizer(keys=_DerivedKeys(app.source, keyring), revocations=remembered, clock=clock)
+    return IssuerSide(routes=app.routes(), admit=_admission(settings, app, authorizer, remembered), aclose=app.aclose)
 
 
-def _admission(settings: FacadeSettings, keyring: Keyring, source: KeyedIssuer, remembered: Remembered) -> Admit:
+def _admission(settings: FacadeSettings, app: SealedIssuerApp, authorizer: Authorizer, remembered: Remembered) -> Admit:
     rules = JwtAuthorizer(discovery_url=discovery_urls(settings.public_url)[0])
     audience = frozenset({settings.resource})
-    authorizer = Authorizer(keys=_DerivedKeys(source, keyring), revocations=remembered)
 
     async def admit(authorization: bytes | None) -> Admitted:
         token = bearer_token(authorization)
@@ -77,7 +84,7 @@ def _admission(settings: FacadeSettings, keyring: Keyring, source: KeyedIssuer, 
             case "own":
                 passed = token.decode("ascii")
             case "wrap":
-                passed = unwrap(keyring, principal.issuer, principal.claims).reveal()
+                passed = (await app.wrapping.unwrap(principal.issuer, principal.claims)).reveal()
             case _:
                 assert_never(settings.tokens)
         return Admitted(principal=principal, authorization=_bearer(passed))
