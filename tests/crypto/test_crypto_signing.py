@@ -1,5 +1,7 @@
 """Signing keys and password hashes."""
 
+from argon2 import PasswordHasher
+
 from portico.crypto.passwords import DECOY_HASH, hash_password, verify_password
 from portico.crypto.signing import SigningKey
 
@@ -20,3 +22,8 @@ def test_a_password_verifies_against_its_own_hash_only():
     assert not verify_password(stored, "wrong horse")
     assert not verify_password(DECOY_HASH, "correct horse")
     assert not verify_password("not a hash", "correct horse")
+
+
+def test_the_decoy_takes_as_long_as_a_password_that_is_hashed_now():
+    assert not PasswordHasher().check_needs_rehash(DECOY_HASH)
+    assert DECOY_HASH.split("$")[1:4] == hash_password("x").split("$")[1:4]
