@@ -180,7 +180,9 @@ async def _ask_token(journey: Journey, server: Server, client: Client, form: dic
     secret = client.secret.reveal()
     if client.authentication == "client_secret_basic":
         pair = f"{quote(client.id, safe='')}:{quote(secret, safe='')}".encode()  # RFC 6749 section 2.3.1
-        headers["authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+        encoded = base64.b64encode(pair).decode()
+        journey.masker.remember(encoded)
+        headers["authorization"] = f"Basic {encoded}"
     else:
         sent["client_id"] = client.id
         if client.authentication == "client_secret_post":

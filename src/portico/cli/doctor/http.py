@@ -1,5 +1,6 @@
 """The HTTP of a walk: sends one request as it is told, follows nothing, bounds what it reads, records what it saw."""
 
+import asyncio
 import json
 import os
 import ssl
@@ -88,6 +89,7 @@ class Wire:
 
     def __init__(self, *, timeout: float) -> None:
         """Take how many seconds one request may take."""
+        self._timeout = timeout
         self._http = httpx2.AsyncClient(timeout=timeout, follow_redirects=False)
 
     async def aclose(self) -> None:
@@ -96,21 +98,24 @@ class Wire:
 
     async def send(self, request: Request) -> Exchange:
         """Send a request. Never raises: no answer is an outcome too."""
-        headers = {"user-agent": USER_AGENT, **request.headers}
         try:
-            async with self._http.stream(
-                request.method, request.url, headers=headers, content=request.body or None
-            ) as response:
-                body = await _read(response)
+            async with asyncio.timeout(self._timeout):  # the library's bounds each read, which a drip never exceeds
+                return Exchange(request=request, reply=await self._ask(request))
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
             reply = NoAnswer(trouble=_trouble(error), url=request.url, text=_innermost(error))
             return Exchange(request=request, reply=reply)
+
+    async def _ask(self, request: Request) -> Answer:
+        headers = {"user-agent": USER_AGENT, **request.headers}
+        async with self._http.stream(
+            request.method, request.url, headers=headers, content=request.body or None
+        ) as response:
+            body = await _read(response)
         self._http.cookies.clear()  # no client of this kind keeps cookies
         raw = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers.raw)
-        answer = Answer(
+        return Answer(
             url=request.url, status=response.status_code, reason=response.reason_phrase, headers=raw, body=body
         )
-        return Exchange(request=request, reply=answer)
 
 
 async def _read(response: httpx2.Response) -> bytes:
@@ -147,7 +152,7 @@ def _is_answer(data: bytes) -> bool:
 
 
 def _trouble(error: BaseException) -> Trouble:
-    if isinstance(error, httpx2.TimeoutException):
+    if isinstance(error, httpx2.TimeoutException | TimeoutError):
         return "timeout"
     return (
         "tls" if any(isinstance(each, ssl.SSLError) or "SSL" in str(each) for each in _chain(error)) else "unreachable"

@@ -12,8 +12,11 @@ from portico.cli.doctor.judge_answer import is_page, refuse_redirect, usable_url
 _TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # noqa: S105  # RFC 9110's name of a word
 _SPACES_AND_COMMAS = re.compile(r"[ \t,]*")
 _PARAMETER = re.compile(rf'({_TOKEN})[ \t]*=[ \t]*(?:({_TOKEN})|"((?:[^"\\]|\\.)*)")(?=[ \t]*(?:,|\Z))')
-_SCHEME = re.compile(rf"({_TOKEN})(?:[ \t]+|(?=[ \t]*,)|\Z)")
-_TOKEN68 = re.compile(r"([A-Za-z0-9\-._~+/]+=*)(?=[ \t]*(?:,|\Z))")
+#: A scheme with its first parameter next, or with a token68 or nothing and the end of the challenge.
+_SCHEME = re.compile(
+    rf'({_TOKEN})(?:[ \t]+(?={_TOKEN}[ \t]*=[ \t]*(?:{_TOKEN}|"))|'
+    r"(?:[ \t]+[A-Za-z0-9\-._~+/]+=*)?(?=[ \t]*(?:,|\Z)))"
+)
 _ESCAPED = re.compile(r"\\(.)")
 
 
@@ -64,8 +67,7 @@ def _read(value: str) -> list[Challenge]:
             raise ValueError(value[at : at + 60])
         parameters = {}
         found.append(Challenge(scheme=scheme[1].lower(), parameters=parameters))
-        credentials = None if _PARAMETER.match(value, scheme.end()) else _TOKEN68.match(value, scheme.end())
-        at = _skip(value, scheme.end() if credentials is None or scheme.end() == len(value) else credentials.end())
+        at = _skip(value, scheme.end())
     return found
 
 

@@ -6,9 +6,9 @@ and replaced wherever a server repeats it.
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, cast
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import quote, quote_plus, urlsplit
 
 from portico.telemetry.redaction import redact_text
 
@@ -33,6 +33,9 @@ _SECRET_MEMBERS: Final = frozenset(
         *("assertion", "client_assertion", "registration_access_token", "password", "subject_token", "actor_token"),
     }
 )
+_SECRET_PARAMETER = re.compile(
+    rf"(\A|[?&#])({'|'.join(sorted(_SECRET_MEMBERS, key=len, reverse=True))})=[^&#\s]+", re.IGNORECASE
+)
 _SECRET_HEADERS: Final = frozenset({"authorization", "proxy-authorization", "cookie", "mcp-session-id"})
 _TITLE = re.compile(r"<title[^>]{0,200}>([^<]{0,200})", re.IGNORECASE)
 _OAUTH_CODE = re.compile(r"-?[0-9]{1,6}|[a-z]{1,24}(_[a-z]{1,24}){0,4}\Z")  # an error's code is no secret
@@ -50,7 +53,7 @@ class Masker:
         """Hide ``secrets`` wherever they appear from now on."""
         for secret in secrets:
             if len(secret) >= MIN_REMEMBERED_CHARS:
-                self._known[secret] = None
+                self._known |= dict.fromkeys((secret, quote(secret, safe=""), quote_plus(secret)))
 
     def text(self, text: str) -> str:
         """Return ``text`` without the secrets that are known, the longest first: one may hold another."""
@@ -64,10 +67,7 @@ class Masker:
 
     def url(self, url: str) -> str:
         """Return a URL whose secret parameters, in query or fragment, are stars."""
-        base, mark, query = url.partition("?")
-        base, fragment_mark, fragment = base.partition("#") if not mark else (base, "", "")
-        shown = base + (mark + _parameters(query) if mark else "")
-        return self.text(_without_userinfo(shown + (fragment_mark + _parameters(fragment) if fragment_mark else "")))
+        return self.text(_without_userinfo(_parameters(url)))
 
     def body(self, content_type: str, body: bytes) -> str:
         """Return a body as it may be shown: JSON and forms by member, of a page the title, all cut."""
@@ -93,21 +93,11 @@ def _header(name: str, value: str) -> str:
         return f"{value.partition(' ')[0]} {STARS}"
     if name in _SECRET_HEADERS:
         return STARS
-    return _url_parameters(value) if name == "location" else value
+    return _parameters(value) if name == "location" else value
 
 
-def _url_parameters(url: str) -> str:
-    base, mark, query = url.partition("?")
-    return base + mark + _parameters(query) if mark else url
-
-
-def _parameters(query: str) -> str:
-    return "&".join(_parameter(part) for part in query.split("&"))
-
-
-def _parameter(part: str) -> str:
-    name, mark, value = part.partition("=")
-    return f"{name}={STARS}" if mark and value and name.lower() in _SECRET_MEMBERS else part
+def _parameters(text: str) -> str:
+    return _SECRET_PARAMETER.sub(rf"\1\2={STARS}", text)
 
 
 def _without_userinfo(url: str) -> str:
@@ -141,8 +131,3 @@ def _member(name: str, value: object, depth: int) -> Any:
     if name.lower() not in _SECRET_MEMBERS or not isinstance(value, str | int) or not value:
         return _members(value, depth)
     return value if name == "code" and _OAUTH_CODE.match(str(value)) else STARS
-
-
-def secret_parameters(text: str) -> Iterable[str]:
-    """Yield the values in a query or form that are secrets, to be remembered."""
-    return (value for name, value in parse_qsl(text) if name.lower() in _SECRET_MEMBERS)
