@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from ipaddress import ip_network
+from types import SimpleNamespace
 
 import httpx2
 import pytest
@@ -13,6 +14,8 @@ from issuer_world import PASSWORD, PASSWORD_HASH, REDIRECT, Browser, World
 from starlette.applications import Starlette
 
 from portico.issuer import register
+from portico.issuer.client_documents import ClientDocuments
+from portico.issuer.outreach import CALLBACK_BURST, DOCUMENT_BURST, EXCHANGE_BURST, EXCHANGES_PER_SECOND, Outreach
 from portico.issuer.passwords import CHECKS_OF_ONE_ADDRESS, CONCURRENT_CHECKS, NICENESS, WAITING_CHECKS, PasswordCheck
 from portico.issuer.throttle import ACCOUNT_AT_ADDRESS, ADDRESS, LoginThrottle
 from portico.model.errors import LimitExceeded
@@ -267,3 +270,71 @@ async def test_the_threads_that_hash_step_back_and_the_one_that_serves_does_not(
     assert job.result(WAIT_SECONDS) == max(before, NICENESS)
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
     check.close()
+
+
+# What one address makes us ask others
+
+
+@pytest.fixture
+async def documented(world: World) -> World:
+    await world.settle(scopes=["mcp/invoke", "mcp/read"], clientDocuments={"enabled": True, "allowedHosts": ["*"]})
+    return world
+
+
+async def authorize_at(world: World, address: str, client_id: str) -> httpx2.Response:
+    async with world.http(address) as http:
+        return await http.get("/i/main/authorize", params=world.request(client_id))
+
+
+def unknown_documents(count: int) -> list[str]:
+    """Return client ids of as many sites, none of which can be reached."""
+    return [f"https://app.site{number}.invalid/client.json" for number in range(count)]
+
+
+@pytest.mark.case("F03", "F10")
+async def test_one_address_has_few_unknown_documents_fetched(documented: World):
+    client_id = await documented.register()
+    answers = [(await authorize_at(documented, FLOODER, url)).status_code for url in unknown_documents(DOCUMENT_BURST)]
+    assert 429 not in answers
+    refused = await authorize_at(documented, FLOODER, "https://one.more.invalid/client.json")
+    assert (refused.status_code, "retry-after" in refused.headers) == (429, True)
+    assert (await authorize_at(documented, FLOODER, client_id)).status_code == 200, "clients at hand cost nothing"
+    assert (await authorize_at(documented, OTHER, "https://one.more.invalid/client.json")).status_code == 400
+
+
+@pytest.mark.case("F03", "F10")
+@pytest.mark.parametrize("endpoint", ["token", "revoke", "introspect"])
+async def test_the_endpoints_of_clients_count_unknown_documents_too(documented: World, endpoint: str):
+    for url in unknown_documents(DOCUMENT_BURST):
+        await authorize_at(documented, FLOODER, url)
+    form = {"client_id": "https://one.more.invalid/client.json", "token": "x", "grant_type": "refresh_token"}
+    for address, limited in ((FLOODER, True), (OTHER, False)):
+        async with documented.http(address) as http:
+            answer = await http.post(f"/i/main/{endpoint}", data=form | {"refresh_token": "x"})
+            assert (answer.status_code == 429) == limited, answer.text
+
+
+@pytest.mark.case("T28")
+async def test_a_flood_of_callbacks_from_one_address_leaves_others_alone(world: World):
+    async with world.http(FLOODER) as flooder, world.http(OTHER) as other:
+        answers = [
+            (await flooder.get("/i/main/callback?state=x&code=y")).status_code for _ in range(CALLBACK_BURST + 3)
+        ]
+        assert answers[-3:] == [429] * 3
+        assert 429 not in answers[:-3]
+        assert (await other.get("/i/main/callback?state=x&code=y")).status_code == 403
+
+
+@pytest.mark.case("T28")
+def test_tokens_are_counted_where_a_provider_is_asked_and_nowhere_else(world: World):
+    now = 0.0
+    documents = ClientDocuments(world.fetcher, clock=lambda: now)
+    outreach = Outreach(documents, clock=lambda: now)
+    local, facade = SimpleNamespace(providers={}), SimpleNamespace(providers={"company": object()})
+    for _ in range(EXCHANGE_BURST):
+        outreach.for_exchange(facade, FLOODER)
+    with pytest.raises(LimitExceeded) as refused:
+        outreach.for_exchange(facade, FLOODER)
+    assert refused.value.retry_after == pytest.approx(1 / EXCHANGES_PER_SECOND)
+    outreach.for_exchange(facade, OTHER)
+    outreach.for_exchange(local, FLOODER)

@@ -18,6 +18,7 @@ from portico.issuer.consent import consent
 from portico.issuer.introspect import introspect
 from portico.issuer.login import login
 from portico.issuer.logout import logout
+from portico.issuer.outreach import Outreach
 from portico.issuer.passwords import PasswordCheck
 from portico.issuer.powers import Local, Powers
 from portico.issuer.provider_login import callback
@@ -118,6 +119,7 @@ class IssuerApp:
             cookies=Cookies(public_url, cookie_suffix),
             sessions=Sessions(keyring, random=random),
             registrations=RateLimit(burst=register.BURST, per_second=register.PER_SECOND),
+            outreach=Outreach(self._documents, clock=clock),
         )
 
     async def load_all(self) -> None:

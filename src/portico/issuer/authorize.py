@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from portico.issuer.consent import consent_page
 from portico.issuer.entrance import entrance
-from portico.issuer.people import person_of
+from portico.issuer.people import address_of, person_of
 from portico.issuer.powers import Powers
 from portico.issuer.store import Issuer
 from portico.model.errors import ConsentRequired, InvalidRequest, LoginRequired, OAuthError
@@ -22,12 +22,15 @@ async def authorize(powers: Powers, issuer: Issuer, request: Request) -> Respons
 
     Raises:
         OAuthError: client or redirect URI are not proven, so the person sees it and nobody is redirected.
+        LimitExceeded: too many unknown clients from this address.
         StorageUnavailable: whether client and user still exist cannot be known.
         KeysUnavailable: no token could be signed in the end.
     """
     issuer.key()
     parameters = read_query(request)
-    client = await powers.ledger.find_client(issuer, parameters.required("client_id"))
+    client_id = parameters.required("client_id")
+    powers.outreach.for_client(issuer, client_id, address_of(request))
+    client = await powers.ledger.find_client(issuer, client_id)
     person = await person_of(powers, issuer, request)
     if client is None:
         raise InvalidRequest("The application is not known here, or it was removed.")

@@ -89,6 +89,15 @@ class ClientDocuments:
         document = await self._document((client_id, policy.allow_private), url)
         return judge_document(document, url, settings)
 
+    def would_fetch(self, client_id: str, settings: IssuerSettings) -> bool:
+        """Say whether :meth:`get` would have to ask the document's host now: nobody does yet, and it is not at hand."""
+        policy = settings.client_documents
+        if not policy.enabled or not is_document_id(client_id):
+            return False
+        key = (client_id, policy.allow_private)
+        entry = self._entries.get(key)
+        return key not in self._flights and (entry is None or self._clock() >= entry.fresh_until)
+
     async def aclose(self) -> None:
         """Stop what is on its way."""
         flights = tuple(self._flights.values())

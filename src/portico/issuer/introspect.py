@@ -15,7 +15,7 @@ from portico.issuer.clients import client_digest
 from portico.issuer.powers import Powers
 from portico.issuer.rendering import json_answer
 from portico.issuer.store import Issuer
-from portico.issuer.token import claimed_client
+from portico.issuer.token import known_client
 from portico.model.errors import InvalidToken
 from portico.oauth.access_token import AccessToken, check_time
 from portico.oauth.client import Client
@@ -37,7 +37,7 @@ async def introspect(powers: Powers, issuer: Issuer, request: Request) -> Respon
     parameters = await read_form(request)
     parameters.no_repeats(but="")
     token = parameters.required("token")
-    claimed = claimed_client(request, parameters)
+    claimed = known_client(powers, issuer, request, parameters)
     client = judge_client(claimed, await powers.ledger.find_client(issuer, claimed.client_id))
     if not client.authenticates:
         raise refused_client()

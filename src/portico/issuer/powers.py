@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from portico.crypto.keyring import Keyring
 from portico.issuer.ledger import Ledger
+from portico.issuer.outreach import Outreach
 from portico.issuer.passwords import PasswordCheck
 from portico.issuer.store import IssuerSource
 from portico.issuer.throttle import LoginThrottle, RateLimit
@@ -42,3 +43,4 @@ class Powers:
     cookies: Cookies
     sessions: Sessions
     registrations: RateLimit
+    outreach: Outreach

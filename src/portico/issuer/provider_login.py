@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from portico.issuer.flow import ConsentForm
+from portico.issuer.people import address_of
 from portico.issuer.powers import Powers
 from portico.issuer.rendering import page_error
 from portico.issuer.round_trip import carry, forget, recall
@@ -61,7 +62,9 @@ async def callback(powers: Powers, issuer: Issuer, request: Request) -> Response
     Raises:
         Forbidden: the answer belongs to no flow of this browser.
         InvalidRequest: the query is malformed.
+        LimitExceeded: too many from this address; the flow can be finished later.
     """
+    powers.outreach.for_callback(address_of(request))
     parameters = read_query(request)
     state = parameters.one("state")
     transaction = recall(powers, issuer, request, state)

@@ -7,7 +7,7 @@ from portico.issuer.access_tokens import own_token
 from portico.issuer.powers import Powers
 from portico.issuer.rendering import NO_STORE
 from portico.issuer.store import Issuer
-from portico.issuer.token import claimed_client
+from portico.issuer.token import known_client
 from portico.oauth.token import judge_client
 from portico.web.forms import read_form
 
@@ -25,7 +25,7 @@ async def revoke(powers: Powers, issuer: Issuer, request: Request) -> Response:
     parameters = await read_form(request)
     parameters.no_repeats(but="")
     token = parameters.required("token")
-    claimed = claimed_client(request, parameters)
+    claimed = known_client(powers, issuer, request, parameters)
     async with powers.ledger.work(issuer, claimed, None) as work:
         client = judge_client(claimed, work.client)
         await work.revoke(client, token, own_token(issuer, token))

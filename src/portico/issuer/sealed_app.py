@@ -12,6 +12,7 @@ from portico.crypto.signing import SEED_BYTES, SigningKey
 from portico.issuer import register
 from portico.issuer.app import issuer_routes
 from portico.issuer.client_documents import ClientDocuments
+from portico.issuer.outreach import Outreach
 from portico.issuer.powers import Powers
 from portico.issuer.providers import Providers
 from portico.issuer.redeem import Means
@@ -72,6 +73,7 @@ class SealedIssuerApp:
             cookies=Cookies(public_url, cookie_suffix),
             sessions=Sessions(keyring, random=random),
             registrations=RateLimit(burst=register.BURST, per_second=register.PER_SECOND),
+            outreach=Outreach(self._documents, clock=clock),
         )
 
     def routes(self) -> list[Route]:

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from portico.issuer.access_tokens import answer
 from portico.issuer.ledger import Issued
+from portico.issuer.people import address_of
 from portico.issuer.powers import Powers
 from portico.issuer.rendering import json_answer
 from portico.issuer.store import Issuer
@@ -36,15 +37,17 @@ async def token(powers: Powers, issuer: Issuer, request: Request) -> Response:
         OAuthError: with the code of RFC 6749 section 5.2 or RFC 8707 section 2.
         StorageUnavailable: client or grant cannot be read.
         KeysUnavailable: there is no key to sign with; nothing was used up.
+        LimitExceeded: too many from this address that somebody else would have to be asked about.
     """
     parameters = await read_form(request)
     asked = parse_token_request(parameters)
-    claimed = claimed_client(request, parameters)
+    claimed = known_client(powers, issuer, request, parameters)
     issuer.key()
     match asked:
         case ClientCredentials():
             issued = await _for_machine(powers, issuer, claimed, asked)
         case CodeExchange() | RefreshExchange():
+            powers.outreach.for_exchange(issuer, address_of(request))
             issued = await _for_person(powers, issuer, claimed, asked)
     return json_answer(await answer(powers, issuer, issued))
 
@@ -60,6 +63,18 @@ def claimed_client(request: Request, parameters: Parameters) -> ClaimedClient:
     if len(headers) > 1:
         raise InvalidRequest("Authenticate once.")
     return parse_client(headers[0] if headers else None, parameters)
+
+
+def known_client(powers: Powers, issuer: Issuer, request: Request, parameters: Parameters) -> ClaimedClient:
+    """Read who the request says that it comes from, before that is looked up.
+
+    Raises:
+        InvalidRequest, InvalidClient: see :func:`claimed_client`.
+        LimitExceeded: too many unknown clients from this address.
+    """
+    claimed = claimed_client(request, parameters)
+    powers.outreach.for_client(issuer, claimed.client_id, address_of(request))
+    return claimed
 
 
 async def _for_person(
