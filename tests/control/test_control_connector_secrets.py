@@ -6,9 +6,10 @@ import os
 import pytest
 
 from control.house import issuer
-from portico.control.connector_secrets import SEALING_PURPOSE, digestible, seal_document, without_secrets
+from portico.control.connector_secrets import digestible, seal_document, without_secrets
 from portico.crypto.keyring import Keyring
 from portico.model.errors import SealError
+from portico.oauth.connector_settings import CONNECTOR_SECRET
 from portico.storage import changes, counters, issuers
 
 SECRET = "what the company gave us"
@@ -48,10 +49,10 @@ async def test_a_secret_is_stored_sealed_for_its_issuer_and_connector(applied, d
     local, company = row.document["connectors"]
     assert "clientSecret" not in local
     sealed = company["clientSecret"]
-    assert keyring.open(SEALING_PURPOSE, sealed, aad=b"main|company").decode() == SECRET
+    assert keyring.open(CONNECTOR_SECRET, sealed, aad=b"main|company").decode() == SECRET
     for elsewhere in (b"main|other", b"other|company", b""):
         with pytest.raises(SealError):
-            keyring.open(SEALING_PURPOSE, sealed, aad=elsewhere)
+            keyring.open(CONNECTOR_SECRET, sealed, aad=elsewhere)
 
 
 async def test_the_same_secret_again_is_no_change(applied, database):

@@ -13,8 +13,8 @@ from portico.control.secrets import Random
 from portico.crypto.keyring import Keyring
 from portico.model.errors import SealError
 from portico.model.secret import Secret
+from portico.oauth.connector_settings import CONNECTOR_SECRET
 
-SEALING_PURPOSE: Final = "connector-secret"
 MEMBER: Final = "clientSecret"  #: of a connector
 CONNECTORS: Final = "connectors"  #: of an issuer's document
 
@@ -39,7 +39,7 @@ def seal_document(
     def sealed(name: str, secret: str) -> str:
         if name in kept and kept[name][1] == Secret(secret):
             return kept[name][0]
-        return keyring.seal(SEALING_PURPOSE, secret.encode(), aad=_aad(issuer, name), random=random)
+        return keyring.seal(CONNECTOR_SECRET, secret.encode(), aad=_aad(issuer, name), random=random)
 
     return _with_secrets(document, sealed)
 
@@ -78,7 +78,7 @@ def _kept(keyring: Keyring, issuer: str, stored: Mapping[str, Any]) -> dict[str,
 
 def _opened(keyring: Keyring, issuer: str, name: str, sealed: str) -> Secret | None:
     try:
-        return Secret(keyring.open(SEALING_PURPOSE, sealed, aad=_aad(issuer, name)).decode())
+        return Secret(keyring.open(CONNECTOR_SECRET, sealed, aad=_aad(issuer, name)).decode())
     except SealError:  # its key left the keyring: whatever is given instead is a change
         return None
 

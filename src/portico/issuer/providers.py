@@ -2,15 +2,11 @@
 
 import time
 from collections.abc import Callable
-from typing import Final
 
 from portico.issuer.provider import Provider
 from portico.model.secret import Secret
 from portico.net.fetch import Fetcher
 from portico.oauth.connector_settings import ConnectorSettings
-
-#: Purpose of the seal; ``issuer|connector`` is its associated data.
-CONNECTOR_SECRET: Final = "connector-secret"  # noqa: S105 - the name of a purpose, no password
 
 
 class Providers:

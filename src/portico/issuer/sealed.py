@@ -267,6 +267,7 @@ def _terms(code: SealedCode, client: Client) -> CodeTerms:
         code_challenge=code.code_challenge,
         resource=code.resource,
         expires_at=code.issued_at + CODE_SECONDS,
+        pkce_required=client.needs_pkce,
     )
 
 

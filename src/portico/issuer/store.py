@@ -12,10 +12,10 @@ from typing import Any, Final, Literal, Protocol
 from portico.crypto.keyring import Keyring
 from portico.crypto.signing import SigningKey
 from portico.issuer.provider import Provider
-from portico.issuer.providers import CONNECTOR_SECRET, Providers
+from portico.issuer.providers import Providers
 from portico.model.errors import Forbidden, KeysUnavailable, SealError
 from portico.model.secret import Secret
-from portico.oauth.connector_settings import ConnectorSettings
+from portico.oauth.connector_settings import CONNECTOR_SECRET, ConnectorSettings
 from portico.oauth.issuer_settings import IssuerSettings, parse_issuer_settings
 from portico.oauth.jwk import VerificationKey, load_keys
 from portico.oauth.metadata import authorization_server_metadata, issuer_url, openid_configuration

@@ -10,6 +10,8 @@ from typing import Final, Literal
 import msgspec
 
 RULES_BYTES: Final = 16  #: of the digest of a connector's rules
+#: Purpose of the seal of ``client_secret`` in a database; ``issuer|connector`` is its associated data.
+CONNECTOR_SECRET: Final = "connector-secret"  # noqa: S105 - the name of a purpose, no password
 
 #: ``local``: users of our own. ``oidc``: any provider, recognised by its URL where it is one of the others.
 ConnectorType = Literal["local", "oidc", "cognito", "entra", "okta", "auth0", "keycloak", "google", "github"]
