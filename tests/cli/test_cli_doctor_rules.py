@@ -15,7 +15,7 @@ from portico.cli.doctor.http import Answer, NoAnswer
 from portico.cli.doctor.journey import Journey, Order
 from portico.cli.doctor.judge_access import Presented, judge_access
 from portico.cli.doctor.judge_answer import arrived
-from portico.cli.doctor.judge_authorization import judge_probe
+from portico.cli.doctor.judge_authorization import judge_probe, page_text
 from portico.cli.doctor.judge_challenge import judge_challenge, read_challenges
 from portico.cli.doctor.judge_mcp import judge_call, judge_discover, judge_initialize, judge_list
 from portico.cli.doctor.judge_refusal import fault_of
@@ -58,7 +58,16 @@ def test_challenges_are_read_as_the_rfc_says(text, expected):
 
 @pytest.mark.parametrize(
     "text",
-    ['Bearer a="', "Bearer a=b c=d", 'a="1"', "Bearer é", "Bearer a b=1", "Bearer a=https://h/x", 'Bearer a="1" b="2"', "=x"],
+    [
+        'Bearer a="',
+        "Bearer a=b c=d",
+        'a="1"',
+        "Bearer é",
+        "Bearer a b=1",
+        "Bearer a=https://h/x",
+        'Bearer a="1" b="2"',
+        "=x",
+    ],
 )
 def test_what_is_no_challenge_is_refused_with_the_place(text):
     with pytest.raises(ValueError, match=r".+"):
@@ -103,6 +112,16 @@ def test_long_headers_are_read_in_linear_time(piece):
 )
 def test_a_resource_is_the_url_or_a_parent_of_it(resource, fits):
     assert covers(resource, URL) is fits
+
+
+@pytest.mark.parametrize(
+    ("resource", "advice"),
+    [(f"{URL}/", "slash only"), (URL.replace("https", "http"), "TLS ends before it"), ("https://[", ""), (None, "")],
+)
+def test_a_resource_that_differs_a_little_says_in_what(resource, advice):
+    with pytest.raises(FaultFound) as found:
+        judge_resource.judge_document({"resource": resource}, URL)
+    assert advice in found.value.finding.fix
 
 
 def test_places_are_asked_in_the_order_of_the_specifications():
@@ -153,6 +172,23 @@ def test_google_s_error_page_is_read():
     with pytest.raises(FaultFound) as found:
         judge_probe(answer(302, location=location), "http://localhost/callback", resource=URL)
     assert found.value.finding.fault.id == "redirect_mismatch"
+
+
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        ("<title>Oops</title><style>p{}</style><p>redirect&#39;s <b>wrong</b></p>", "Oops redirect's wrong"),
+        ("<script>var a = '<p>';</script>text<script>", "text"),
+        ("plain", "plain"),
+    ],
+)
+def test_an_error_page_is_read_as_a_person_reads_it(page, text):
+    assert page_text(page) == text
+
+
+@pytest.mark.parametrize("piece", ["<script>", "<", "<p ", "</script", "&#39;", "<!--"])
+def test_long_pages_are_read_in_linear_time(piece):
+    page_text(piece * CHARACTERS)
 
 
 # Masking
@@ -226,7 +262,7 @@ def test_any_body_can_be_shown(body, kind):
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from(["https://[", "http://h", URL]),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(

@@ -17,7 +17,10 @@ from portico.cli.doctor.judge_server import Server
 
 _REDIRECTS: Final = range(300, 400)
 _ENTRA = re.compile(r"AADSTS[0-9]{4,9}[^<\"]{0,300}")
-_MARKUP = re.compile(r"<(script|style)\b.*?</\1>|<[^>]{0,2000}>", re.DOTALL | re.IGNORECASE)
+_UNREAD = re.compile(r"<(?:script|style)\b", re.IGNORECASE)
+_UNREAD_END = re.compile(r"</(?:script|style)[^<>]{0,200}>", re.IGNORECASE)
+_TAG = re.compile(r"<[^<>]{0,2000}>")
+MAX_PAGE_CHARS: Final = 64 * 1024  #: of an error page that are read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +39,7 @@ def judge_probe(answer: Answer, redirect_uri: str, *, resource: str) -> Probe:
         FaultFound: the person would see an error instead of a login.
     """
     if answer.status in _REDIRECTS:
-        location = urljoin(answer.url, answer.header("location"))
+        location = _target(answer)
         if location.split("?")[0] == redirect_uri.split("?", maxsplit=1)[0]:
             return Probe(kind="code", parameters=parameters_of(location), location=location)
         _judge_onward(location, resource)
@@ -78,7 +81,20 @@ def parameters_of(location: str) -> dict[str, str]:
 
 def page_text(page: str) -> str:
     """Return what a person reads of an error page, roughly, on one line."""
-    return cut(html.unescape(_MARKUP.sub(" ", page)))
+    first, *others = _UNREAD.split(page[:MAX_PAGE_CHARS])
+    readable = " ".join([first, *(end[-1] for part in others if len(end := _UNREAD_END.split(part, maxsplit=1)) > 1)])
+    return cut(html.unescape(_TAG.sub(" ", readable)))
+
+
+def _target(answer: Answer) -> str:
+    """Return where a redirect leads."""
+    location = answer.header("location")
+    try:
+        return urljoin(answer.url, location)
+    except ValueError as error:
+        raise FaultFound(
+            "authorization_refused", f"The authorization endpoint redirects to no URL: {location}"
+        ) from error
 
 
 def _judge_onward(location: str, resource: str) -> None:

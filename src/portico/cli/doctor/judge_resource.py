@@ -94,8 +94,7 @@ def _advice(resource: object, url: str) -> str:
         return ""
     if resource.rstrip("/") == url.rstrip("/"):
         return "They differ in a trailing slash only."
-    one, other = urlsplit(resource), urlsplit(url)
-    if one.netloc == other.netloc and one.scheme != other.scheme:
+    if resource.partition(":")[2] == url.partition(":")[2]:
         return "They differ in the scheme only: the server does not know that TLS ends before it."
     return ""
 
