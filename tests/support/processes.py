@@ -2,8 +2,13 @@
 
 import contextlib
 import subprocess
+import time
 from collections.abc import Generator
+from pathlib import Path
 
+import httpx2
+
+START_SECONDS = 90.0  #: bound for a cold start on a busy machine
 STOP_SECONDS = 10.0
 
 
@@ -22,3 +27,16 @@ def stopped(process: "subprocess.Popen[bytes]") -> Generator[None]:
             process.wait()
         if process.stdout is not None:
             process.stdout.close()
+
+
+def wait_until_it_answers(process: "subprocess.Popen[bytes]", url: str, status: int, log: Path) -> None:
+    """Wait until a POST to ``url`` is answered with ``status``."""
+    deadline = time.monotonic() + START_SECONDS
+    with httpx2.Client(trust_env=False) as http:
+        while True:
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            with contextlib.suppress(httpx2.HTTPError):
+                if http.post(url).status_code == status:
+                    return
+            time.sleep(0.05)

@@ -1,7 +1,7 @@
 """The access tokens that an issuer gives: our own, with the provider's sealed inside, or the provider's as it is."""
 
 from functools import partial
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
 
 from portico.issuer.ledger import Issued
 from portico.issuer.powers import Powers
@@ -11,6 +11,9 @@ from portico.oauth.access_token import AccessToken, read_access_token
 from portico.oauth.jwt import parse, verify
 from portico.oauth.token import access_token_claims, sign_access_token, token_document
 from portico.web.sessions import new_token
+
+EARLY_SECONDS: Final = 60  #: that a client is made to refresh before the provider's token ends, at most
+EARLY_PART: Final = 10  #: of a short life that is cut off instead
 
 
 async def answer(powers: Powers, issuer: Issuer, issued: Issued) -> dict[str, Any]:
@@ -68,8 +71,18 @@ async def _token(powers: Powers, issuer: Issuer, issued: Issued, lifetime: int) 
 
 
 def _lifetime(issuer: Issuer, issued: Issued) -> int:
-    """Return the seconds that a token lives: ours never longer than the provider's that stands behind it."""
+    """Return the seconds that a token lives, or is said to live: shorter than the provider's that stands behind it."""
     ours = issuer.settings.access_token_seconds
     if issued.provider is None or issuer.tokens == "own":
         return ours
-    return issued.provider.expires_in if issuer.tokens == "passthrough" else min(ours, issued.provider.expires_in)
+    theirs = _cut(issued.provider.expires_in)
+    return theirs if issuer.tokens == "passthrough" else min(ours, theirs)
+
+
+def _cut(seconds: int) -> int:
+    """Return after how many seconds a client should take a token to have ended that ends after ``seconds``.
+
+    A client counts from when it got our answer, the provider from before. Told the whole time, it would bear the token
+    into a refusal, and some then send their person to log in instead of refreshing (the MCP Python SDK).
+    """
+    return max(1, seconds - max(1, min(EARLY_SECONDS, seconds // EARLY_PART)))

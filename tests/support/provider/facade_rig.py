@@ -16,25 +16,22 @@ import contextlib
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Generator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import yaml
 
 from e2e.person import Person
 from portico.crypto.keyring import generate_line
 from support.alternating import Alternating, alternating
 from support.ports import free_port
-from support.processes import stopped
+from support.processes import stopped, wait_until_it_answers
 from support.provider.identity_provider import IdentityProvider, identity_provider
 from support.provider.other_gateway import OtherGateway, other_gateway
 
-START_SECONDS = 60.0
 REPLICAS = 2
 HOUR = 3600
 
@@ -46,6 +43,10 @@ class Replica:
     port: int
     process: "subprocess.Popen[bytes]"
     log: Path
+
+    def wait(self) -> None:
+        """Wait until it serves, which is to refuse whoever has no token."""
+        wait_until_it_answers(self.process, f"http://127.0.0.1:{self.port}/mcp", 401, self.log)
 
 
 @dataclass
@@ -136,7 +137,7 @@ def facade_rig(
                 **provider or {},
             )
         )
-        gateway = stack.enter_context(other_gateway(idp, log=directory / "gateway.log"))
+        gateway = stack.enter_context(other_gateway(idp, log=directory / "gateway.log", wait=False))
         document: dict[str, Any] = {
             "public_url": public_url,
             "keyring": str(directory / "keyring"),
@@ -147,6 +148,9 @@ def facade_rig(
         } | (facade or {})
         _write_keyring(directory)
         replicas = [stack.enter_context(_replica(directory, document, number)) for number in range(REPLICAS)]
+        gateway.wait()
+        for replica in replicas:
+            replica.wait()
         proxy = stack.enter_context(alternating(port, [replica.port for replica in replicas]))
         yield FacadeRig(directory=directory, tokens=tokens, idp=idp, gateway=gateway, proxy=proxy, replicas=replicas)
 
@@ -171,21 +175,8 @@ def _replica(directory: Path, document: dict[str, Any], number: int) -> Generato
             env=_environment(),
         )
     with stopped(process):
-        _wait(process, port, log)
         yield Replica(port=port, process=process, log=log)
 
 
 def _environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if not key.startswith("PORTICO_")}
-
-
-def _wait(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    with httpx2.Client(trust_env=False) as http:
-        while True:
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            with contextlib.suppress(httpx2.HTTPError):
-                if http.get(f"http://127.0.0.1:{port}/readyz").status_code == 200:
-                    return
-            time.sleep(0.05)

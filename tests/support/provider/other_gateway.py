@@ -15,20 +15,16 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx2
-
 from support.ports import free_port
-from support.processes import stopped
+from support.processes import stopped, wait_until_it_answers
 from support.provider.identity_provider import API_ID, GATEWAY_CLIENT, IdentityProvider
 
 PROGRAM = Path(__file__).parent / "gateway_server.py"
-START_SECONDS = 60.0
 AUDIENCES = {"entra": API_ID, "okta": "api://default"}
 SCOPES = {"cognito": "mcp/invoke", "entra": "mcp.invoke", "okta": "mcp.invoke", "strict": "mcp/invoke"}
 
@@ -39,6 +35,7 @@ class OtherGateway:
 
     port: int
     log: Path
+    process: "subprocess.Popen[bytes]"
 
     @property
     def origin(self) -> str:
@@ -47,6 +44,10 @@ class OtherGateway:
     @property
     def mcp_url(self) -> str:
         return f"{self.origin}/mcp"
+
+    def wait(self) -> None:
+        """Wait until it serves, which is to refuse whoever has no token."""
+        wait_until_it_answers(self.process, self.mcp_url, 401, self.log)
 
 
 @contextlib.contextmanager
@@ -57,10 +58,12 @@ def other_gateway(
     audience: str = "",
     authorization_server: str = "",
     stateless: bool = False,
+    wait: bool = True,
 ) -> Generator[OtherGateway]:
     """Run the gateway until the block ends.
 
     ``audience``: what `strict` tokens are for (else the provider's first resource). ``stateless``: no MCP sessions.
+    ``wait``: until it serves, before the block begins.
     """
     port = free_port()
     opaque = idp.profile == "google"
@@ -85,18 +88,7 @@ def other_gateway(
             env=os.environ | {"OTHER_GATEWAY": json.dumps(settings), "FASTMCP_CHECK_FOR_UPDATES": "off"},
         )
     with stopped(process):
-        made = OtherGateway(port=port, log=log)
-        _wait(process, made)
+        made = OtherGateway(port=port, log=log, process=process)
+        if wait:
+            made.wait()
         yield made
-
-
-def _wait(process: "subprocess.Popen[bytes]", made: OtherGateway) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    with httpx2.Client(trust_env=False) as http:
-        while True:
-            assert process.poll() is None, made.log.read_text()
-            assert time.monotonic() < deadline, made.log.read_text()
-            with contextlib.suppress(httpx2.HTTPError):
-                if http.post(made.mcp_url).status_code == 401:
-                    return
-            time.sleep(0.05)
