@@ -4,6 +4,7 @@ Without a database replicas share nothing but their keys. Then a code is used on
 it is, and a refresh token as often as the provider lets its own be; this process still notices what it saw itself.
 """
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -38,6 +39,7 @@ class Remembered:
         self._sequence = 0
         self._looked_at = float("-inf")
         self._pruned_at = float("-inf")
+        self._catching_up: asyncio.Task[None] | None = None
 
     @property
     def shared(self) -> bool:
@@ -100,23 +102,35 @@ class Remembered:
             return await ended_grants.has_ended(conn, grant_id)
 
     async def catch_up(self) -> None:
-        """Learn which grants other replicas ended, at most once in :data:`POLL_SECONDS`.
+        """Learn which grants other replicas ended: the first time before anything is judged, later beside the calls.
 
-        A database that is away stops no calls: the tokens of a grant that ended meanwhile live for minutes.
+        The store is looked at once in :data:`POLL_SECONDS`. While it is away calls go on: the tokens of a grant that
+        ended meanwhile live for minutes.
         """
         now = self._monotonic()
         if self._database is None or now - self._looked_at < POLL_SECONDS:
             return
-        self._looked_at = now
+        first, self._looked_at = self._looked_at == float("-inf"), now
+        if self._catching_up is None or self._catching_up.done():
+            self._catching_up = asyncio.create_task(self._learn(self._database, now), name="grants that ended")
+        if first:
+            await asyncio.shield(self._catching_up)
+
+    async def aclose(self) -> None:
+        """Wait for what is under way."""
+        if self._catching_up is not None:
+            await asyncio.wait({self._catching_up})
+
+    async def _learn(self, database: Database, now: float) -> None:
         try:
-            async with self._database.read() as conn:
+            async with database.read() as conn:
                 rows = await ended_grants.news(conn, self._sequence)
+            for row in rows:
+                self._sequence = row.sequence
+                _remember(self._ended, row.grant_id, row.expires_at)
             await self._prune(now)
         except StorageUnavailable:
             return
-        for row in rows:
-            self._sequence = row.sequence
-            _remember(self._ended, row.grant_id, row.expires_at)
 
     async def _prune(self, now: float) -> None:
         if self._database is None or now - self._pruned_at < PRUNE_SECONDS:

@@ -54,6 +54,7 @@ class SealedIssuerApp:
         """Take the powers. ``clients`` are those of the configuration, ``resource`` the one that tokens are for."""
         self._providers = Providers(fetcher, clock=clock)
         self._documents = ClientDocuments(fetcher, clock=clock)
+        self._remembered = remembered
         self.source = KeyedIssuer(settings, public_url, keyring, self._providers, tokens)
         self.wrapping = Wrapping(keyring, remembered, random=random)
         means = Means(keyring=keyring, clock=clock, random=random)
@@ -83,6 +84,7 @@ class SealedIssuerApp:
     async def aclose(self) -> None:
         """Wait for what must not be given up half-way, and stop the rest."""
         await self._ledger.aclose()
+        await self._remembered.aclose()
         await self._documents.aclose()
         await self._providers.aclose()
 
