@@ -13,7 +13,7 @@ import msgspec
 from portico.issuer.provider import Provider
 from portico.issuer.redeem import Means
 from portico.issuer.store import Issuer
-from portico.model.errors import AccessDenied, InvalidGrant, SealError, Unavailable
+from portico.model.errors import AccessDenied, Forbidden, InvalidGrant, SealError, Unavailable
 from portico.model.secret import Secret
 from portico.oauth.provider_adapters import verifies_by_access_token
 from portico.oauth.token import token_digest
@@ -109,7 +109,7 @@ class Rechecks:
     async def _ask_under_lease(self, issuer: Issuer, grant: GrantRow, lease: int) -> None:
         try:
             sealed = await self._ask_provider(issuer, grant)
-        except (InvalidGrant, AccessDenied, SealError):
+        except (InvalidGrant, AccessDenied, Forbidden, SealError):  # Forbidden: the connector is not offered any more
             async with self._database.write(shared=True) as conn:
                 await revocations.end_grant(conn, issuer.url, grant.id, int(self._means.clock()))
         except BaseException:
