@@ -10,6 +10,8 @@ import time
 import pytest
 
 from support.provider.facade_rig import facade_rig
+from support.provider.identity_provider import identity_provider
+from support.provider.other_gateway import other_gateway
 
 pytestmark = pytest.mark.e2e
 
@@ -48,6 +50,20 @@ def test_a_provider_without_registration_and_s256_is_told_apart_from_a_facade(ri
     for client in ("claude-code", "cursor", "inspector"):
         report, code = doctor(rig.mcp_url, "--as", client)
         assert (code, report["verdict"]) == (0, "incomplete"), report
+
+
+def test_a_provider_that_refuses_resource_is_told_in_its_own_words(tmp_path):
+    callback = "http://127.0.0.1:53682/callback"
+    with (
+        identity_provider("entra", redirect_uris=[callback]) as idp,
+        other_gateway(idp, log=tmp_path / "gateway.log") as gateway,
+    ):
+        # Copilot Studio has its endpoints pasted, so that the missing S256 does not stop it first.
+        held = ("--as", "copilot-studio", "--client-id", idp.client_id, "--redirect-uri", callback)
+        report, code = doctor(gateway.mcp_url, *held, "--resource", gateway.mcp_url, "--scope", "openid")
+    assert (code, report["fault"]) == (1, "resource_refused"), report
+    assert "AADSTS9010010" in report["seen"]
+    assert "Entra: as identifier URI" in report["fix"]
 
 
 def test_a_person_logs_in_through_a_facade(rig, tmp_path):
