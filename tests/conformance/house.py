@@ -1,4 +1,7 @@
-"""The processes of a conformance run: the fixtures' server, a whole Portico in front of it, and the forwarder."""
+"""The processes of a conformance run: the fixtures' server, a whole Portico in front of it, and the forwarder.
+
+One issuer of that Portico has an identity provider in place of users; the façade is a process of another kind.
+"""
 
 import base64
 import contextlib
@@ -8,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,7 +19,10 @@ from urllib.parse import urlsplit
 import httpx2
 import yaml
 
+from e2e.person import Person
 from portico.crypto.keyring import generate_line
+from support.provider.facade_rig import facade_rig
+from support.provider.identity_provider import IdentityProvider, identity_provider
 
 HERE = Path(__file__).parent
 START_SECONDS = 90.0  #: bound for a start on a busy machine
@@ -28,8 +34,14 @@ TARGET = "everything"
 PERSON = "ada"
 MACHINE = "robot"
 PUBLIC_CLIENT = "conformance-suite"
-ISSUERS = {"path": "/i/main", "root": ""}  #: path by form
+ISSUERS = {"path": "/i/main", "root": "", "provider": "/i/company"}  #: path by form
+FACADE = "facade"  #: the form that `portico serve` does not have
+REDIRECT_URI = "http://127.0.0.1/callback"  #: the suite's, at any port
+PROVIDER_API = "urn:example:api"  #: what the provider's tokens are for; it knows nothing of our gateways
 META = "io.modelcontextprotocol/"
+
+_PUBLIC = {"clientId": PUBLIC_CLIENT, "redirectUris": [REDIRECT_URI]}
+_USERS = {"users": [{"name": PERSON, "password": PASSWORD}]}
 
 
 @dataclass(frozen=True)
@@ -40,6 +52,17 @@ class Portico:
     resources: dict[str, str]  #: the gateway that trusts that issuer
     target: str  #: URL of the one target, where its tools have their own names
     unforwarded: str  #: the same without the forwarder
+    idp: IdentityProvider  #: which the issuer of the form ``provider`` sends people to
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One issuer that the suite asks, and who opens the URL that the suite prints."""
+
+    issuer: str
+    resource: str
+    person: Person
+    idp: IdentityProvider | None = None  #: where that person logs in; none: at the issuer
 
 
 def free_ports(count: int) -> list[int]:
@@ -51,7 +74,7 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def process(log: Path, *argv: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+def process(log: Path, *argv: str, **environment: str) -> Generator[subprocess.Popen[bytes]]:
     """Run a Python program until the block ends; its output goes to ``log``."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("PORTICO_")}
     with log.open("wb") as output:
@@ -79,7 +102,7 @@ def until(condition, *, running: subprocess.Popen[bytes], log: Path):
 
 
 @contextlib.contextmanager
-def everything_server(directory: Path) -> Iterator[str]:
+def everything_server(directory: Path) -> Generator[str]:
     """Run the fixtures' server; gives its URL."""
     [port] = free_ports(1)
     log = directory / "everything.log"
@@ -89,14 +112,14 @@ def everything_server(directory: Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def portico(directory: Path, endpoint: str) -> Iterator[Portico]:
-    """Run Portico behind the forwarder, in front of the server at ``endpoint``."""
+def portico(directory: Path, endpoint: str) -> Generator[Portico]:
+    """Run Portico behind the forwarder, in front of the server at ``endpoint``, and one issuer's provider."""
     public, listen = free_ports(2)
     public_url = f"http://127.0.0.1:{public}"
-    config = _configure(directory, document(public_url, listen, endpoint))
     log, forwarded = directory / "portico.log", directory / "forwarder.log"
     with (
-        process(log, "-m", "portico", "serve", "--config", str(config)) as serving,
+        _provider(f"{public_url}{ISSUERS['provider']}") as idp,
+        process(log, *_serve(directory, document(public_url, listen, endpoint, idp))) as serving,
         httpx2.Client(base_url=f"http://127.0.0.1:{listen}", timeout=30, trust_env=False) as http,
     ):
         until(lambda: _ready(http), running=serving, log=log)
@@ -109,10 +132,24 @@ def portico(directory: Path, endpoint: str) -> Iterator[Portico]:
             until(lambda: _listens(public), running=forwarding, log=forwarded)
             issuers = {form: public_url + path for form, path in ISSUERS.items()}
             behind = target.replace(str(public), str(listen))
-            yield Portico(issuers=issuers, resources=resources, target=target, unforwarded=behind)
+            yield Portico(issuers=issuers, resources=resources, target=target, unforwarded=behind, idp=idp)
 
 
-def document(public_url: str, listen: int, endpoint: str) -> dict[str, object]:
+def subject(running: Portico, form: str) -> Subject:
+    """Return the issuer of a form that `portico serve` has."""
+    idp = running.idp if form == "provider" else None
+    person = Person(name=PERSON, password=PASSWORD) if idp is None else idp.person(PERSON)
+    return Subject(issuer=running.issuers[form], resource=running.resources[form], person=person, idp=idp)
+
+
+@contextlib.contextmanager
+def facade(directory: Path) -> Generator[Subject]:
+    """Run a façade of two replicas before a provider with Cognito's gaps."""
+    with facade_rig("cognito", directory=directory, issuer={"clients": [_PUBLIC]}) as rig:
+        yield Subject(issuer=rig.issuer, resource=rig.mcp_url, person=rig.person(PERSON), idp=rig.idp)
+
+
+def document(public_url: str, listen: int, endpoint: str, idp: IdentityProvider) -> dict[str, object]:
     """Return the configuration: an issuer of each form, each with a gateway; the first has the target."""
     target = {
         "name": TARGET,
@@ -122,10 +159,15 @@ def document(public_url: str, listen: int, endpoint: str) -> dict[str, object]:
     return {
         "listen": f"127.0.0.1:{listen}",
         "public_url": public_url,
-        "issuers": [_issuer("main"), _issuer("root")],
+        "issuers": [
+            _issuer("main") | _USERS,
+            _issuer("root") | _USERS,
+            _issuer("company") | {"connectors": [idp.connector(audience=PROVIDER_API)]},
+        ],
         "gateways": [
             _gateway("conformance", public_url + ISSUERS["path"]) | {"targets": [target]},
             _gateway("at-the-origin", public_url + ISSUERS["root"]),
+            _gateway("for-the-company", public_url + ISSUERS["provider"]),
         ],
     }
 
@@ -135,11 +177,7 @@ def _issuer(name: str) -> dict[str, object]:
         "name": name,
         "accessTokenSeconds": 3600,
         "scopes": [SCOPE],
-        "users": [{"name": PERSON, "password": PASSWORD}],
-        "clients": [
-            {"name": MACHINE, "secret": SECRET, "scopes": [SCOPE]},
-            {"clientId": PUBLIC_CLIENT, "redirectUris": ["http://127.0.0.1/callback"]},
-        ],
+        "clients": [{"name": MACHINE, "secret": SECRET, "scopes": [SCOPE]}, _PUBLIC],
     }
 
 
@@ -163,14 +201,19 @@ def _gateway(name: str, issuer: str) -> dict[str, object]:
     }
 
 
-def _configure(directory: Path, content: dict[str, object]) -> Path:
+def _provider(issuer: str) -> contextlib.AbstractContextManager[IdentityProvider]:
+    return identity_provider("strict", redirect_uris=[f"{issuer}/callback"], resources=[PROVIDER_API])
+
+
+def _serve(directory: Path, content: dict[str, object]) -> tuple[str, ...]:
+    """Write the configuration; return the command line that serves it."""
     keyring = directory / "data" / "keyring"
     keyring.parent.mkdir()
     keyring.write_text(generate_line("k1") + "\n")
     keyring.chmod(0o600)
     config = directory / "portico.yaml"
     config.write_text(yaml.safe_dump(content))
-    return config
+    return ("-m", "portico", "serve", "--config", str(config))
 
 
 def _listens(port: int) -> bool:

@@ -1,4 +1,8 @@
-"""The official conformance suite against our issuers: one under a path, one that is the origin itself."""
+"""The official conformance suite against our issuers, whoever knows the people.
+
+With users of its own: one under a path, one that is the origin itself. With an identity provider: one under a path, and
+the façade, which is the origin itself, has no database and answers from two replicas in turn.
+"""
 
 import pytest
 
@@ -6,20 +10,29 @@ from conformance import report
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("conformance")]
 
-FORMS = ["path", "root"]
+WITH_PROVIDER = ["provider", "facade"]
+FORMS = ["path", "root", *WITH_PROVIDER]
 SCENARIOS = ["authorization-server-metadata-endpoint", "authorization-code-grant"]
-#: Client id metadata documents are not supported yet; the suite only warns.
-NOT_YET = "authorization-server-metadata-cimd"
 
 
 @pytest.mark.case("E02")
+@pytest.mark.connector("local", "oidc")
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("form", FORMS)
 def test_the_scenario_passes(authorization_run, form, scenario):
     run = authorization_run(form)
     assert run.code == 0, run.output
-    assert [problem for problem in run.problems(scenario) if not problem.startswith(NOT_YET)] == []
+    assert run.problems(scenario) == []
     assert run.passed(scenario)
+
+
+@pytest.mark.parametrize("form", WITH_PROVIDER)
+def test_the_person_logged_in_at_the_provider_after_consent_here(authorization_run, subject, form):
+    authorization_run(form)
+    asked = subject(form)
+    assert asked.person.pages[0].count("<title>Allow access") == 1
+    assert "<title>Provider: log in" in asked.person.pages[1]
+    assert [seen.form["grant_type"] for seen in asked.idp.requests("token")] == ["authorization_code"]
 
 
 @pytest.mark.parametrize("form", FORMS)
