@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import control_plane
+import logins
 import psutil
 from house import GatewayPlan, last_cursor, start_house
 from peers import Street, start_peers
@@ -207,6 +208,11 @@ def control(bench: Bench) -> str:
     return control_plane.measure(bench.stack, bench.place, bench.cores, quick=bench.quick)
 
 
+def people(bench: Bench) -> str:
+    """Logins and tokens, and what calls feel meanwhile."""
+    return logins.measure(bench.stack, bench.place, bench.cores, quick=bench.quick)
+
+
 SECTIONS = {
     "core": Section(title="A call", build=core, half_load_of="portico"),
     "cells": Section(title="Era cells", build=cells),
@@ -215,5 +221,6 @@ SECTIONS = {
     "targets": Section(title="Targets", build=targets),
     "workers": Section(title="Workers", build=workers, half_load_of="portico"),
     "control": Section(title="Control plane", measure=control),
+    "logins": Section(title="Logins and tokens", measure=people),
     "peers": Section(title="Peers", build=peers),
 }

@@ -23,7 +23,12 @@ def run(*command):
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs a core for the server and one for the load")
 @pytest.mark.parametrize(
     ("section", "row"),
-    [("core", "| portico | legacy |"), ("cells", "modern client, legacy target"), ("lists", "10 of 10,000 tools")],
+    [
+        ("core", "| portico | legacy |"),
+        ("cells", "modern client, legacy target"),
+        ("lists", "10 of 10,000 tools"),
+        ("logins", "| refresh (`POST /token`) |"),
+    ],
 )
 def test_a_quick_benchmark_measures_and_writes_nothing(section, row):
     page = ROOT / "docs" / "benchmarks.md"
