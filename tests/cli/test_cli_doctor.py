@@ -13,13 +13,14 @@ from click.testing import CliRunner
 from e2e.person import Person
 from portico.cli.doctor.profiles import PROFILES
 from portico.cli.main import root
-from service.portico_process import PASSWORD, SECRET, Portico
-from support.faulty_server import FaultyServer, Reply, result
+from service.portico_process import PASSWORD, SECRET, Portico, until
+from support.faulty_server import FaultyServer, Reply, refuse, result
 from targets.servers import legacy_server
 
 BOUND = 60.0  #: seconds that a command may take on a busy machine
 MACHINE = ("--as", "machine", "--client-id", "robot", "--client-secret", "robot's secret")
 HOSTED = "https://global.consent.azure-apim.net/redirect/mine"
+ARN = "arn:aws:bedrock-agentcore:us-east-1:000000000000"
 HELD_SECRET = SECRET[::-1]
 _LINK = re.compile(r"(http://127\.0\.0\.1:\d+/\S*authorize\?\S+)")
 
@@ -338,6 +339,85 @@ async def test_a_real_portico_is_well_for_every_client(portico):
     assert "'robot'" in report["fix"]
     report, code = await _doctor(url, "--as", "chatgpt")
     assert (code, report["fault"]) == (1, "registration_redirect"), report
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    ("mode", "level", "fault", "fix"),
+    [
+        ("DEFAULT", {}, "targets_unavailable", "statusReasons"),
+        ("DYNAMIC", {}, "outbound_token", "exceptionLevel DEBUG"),
+        ("DYNAMIC", {"exceptionLevel": "DEBUG"}, "outbound_token", "people's logins"),
+    ],
+)
+async def test_a_target_whose_provider_is_asked_for_scopes_of_people_is_found(tmp_path, mode, level, fault, fix):
+    provider = FaultyServer()
+    provider.rules["token"] = lambda _asked: refuse("invalid_scope", "openid is for people")
+    async with legacy_server() as target:
+        portico = Portico(tmp_path, {})
+        oauth = {
+            "providerArn": f"{ARN}:token-vault/default/oauth2credentialprovider/crm",
+            "grantType": "CLIENT_CREDENTIALS",
+            "scopes": ["openid", "profile"],
+        }
+        discovery = {"discoveryUrl": f"{provider.origin}/.well-known/oauth-authorization-server"}
+        portico.document = {
+            "issuers": [
+                {"name": "main", "scopes": ["mcp/invoke"], "clients": [
+                    {"name": "robot", "secret": SECRET, "scopes": ["mcp/invoke"]}]}
+            ],
+            "oauth2CredentialProviders": [
+                {
+                    "name": "crm",
+                    "credentialProviderVendor": "CustomOauth2",
+                    "oauth2ProviderConfigInput": {
+                        "customOauth2ProviderConfig": {
+                            "oauthDiscovery": discovery, "clientId": "portico", "clientSecret": "a secret of ours"}
+                    },
+                    "x-portico": {"allowPrivateAddresses": True},
+                }
+            ],
+            "gateways": [
+                {
+                    "name": "tools",
+                    "protocolType": "MCP",
+                    "authorizerType": "CUSTOM_JWT",
+                    "authorizerConfiguration": {"customJWTAuthorizer": {"discoveryUrl": portico.discovery_url}},
+                    "targets": [
+                        {
+                            "name": "crm",
+                            "targetConfiguration": {
+                                "mcp": {"mcpServer": {"endpoint": target.url, "listingMode": mode}}},
+                            "credentialProviderConfigurations": [
+                                {"credentialProviderType": "OAUTH",
+                                 "credentialProvider": {"oauthCredentialProvider": oauth}}
+                            ],
+                            "x-portico": {"allowPrivateAddresses": True},
+                        }
+                    ],
+                }
+                | level
+            ],
+        }  # fmt: skip
+        try:
+            async with portico.running():
+                url = await _failed(portico)
+                machine = {"PORTICO_CLIENT_ID": "robot", "PORTICO_CLIENT_SECRET": SECRET}
+                report, code = await _doctor(url, "--as", "machine", **machine)
+        finally:
+            provider.close()
+    assert (code, report["fault"]) == (1, fault), json.dumps(report["steps"][-1])
+    assert fix in report["fix"], report["seen"]
+
+
+async def _failed(portico):
+    """Wait until the gateway's only target was tried in vain, and return the gateway's URL."""
+
+    async def tried():
+        return (await portico.gateways())["tools"].targets[0].status not in {"CREATING", "SYNCHRONIZING"}
+
+    await until(tried)
+    return (await portico.gateways())["tools"].mcp_url
 
 
 @pytest.mark.e2e

@@ -12,6 +12,7 @@ import pytest
 
 from net.authority import Authority
 from portico.cli.doctor.faults import FAULTS
+from portico.cli.doctor.judge_mcp import UNAVAILABLE_TARGETS
 from support.faulty_server import (
     CORS,
     PAGE,
@@ -267,12 +268,25 @@ PLANTED = [
             "mcp": on(
                 "tools/list",
                 lambda message: result(
-                    message, {"tools": [], "_meta": {"dev.portico/unavailableTargets": {"crm": OUTBOUND}}}
+                    message, {"tools": [], "_meta": {UNAVAILABLE_TARGETS: [{"target": "crm", "reason": OUTBOUND}]}}
                 ),
             )
         },
         fix="openid",
         step="tools",
+    ),
+    Planted(
+        "targets_unavailable",
+        {
+            "mcp": on(
+                "tools/list",
+                lambda message: result(
+                    message, {"tools": [], "_meta": {UNAVAILABLE_TARGETS: [{"target": "crm", "reason": "FAILED"}]}}
+                ),
+            )
+        },
+        seen="crm",
+        fix="statusReasons",
     ),
     Planted(
         "target_failed",

@@ -380,6 +380,12 @@ _ALL: Final = (
         fix="Check scopes, grant, id and secret of the target's credential provider; exceptionLevel DEBUG says more.",
     ),
     Fault(
+        id="targets_unavailable",
+        title="The list is empty because the gateway's targets are not ready",
+        cause="The gateway could not fetch its targets' tools: they are down, or there is no credential for them.",
+        fix="Read the targets' statusReasons (GetGatewayTarget), mend what they name, synchronize again.",
+    ),
+    Fault(
         id="target_failed",
         title="The gateway says only that something inside failed",
         cause="The target or its credential failed, and the gateway hides why.",

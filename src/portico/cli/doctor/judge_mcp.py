@@ -108,7 +108,8 @@ def judge_list(answer: Answer) -> Listed:
     """Return the tools of the first page.
 
     Raises:
-        FaultFound: there is no list, or a target is missing because the gateway gets no token for it.
+        FaultFound: there is no list, or nothing is in it because of the targets, or one is missing because the gateway
+            gets no token for it.
     """
     message = read_message(answer)
     if message.result is None:
@@ -118,6 +119,8 @@ def judge_list(answer: Answer) -> Listed:
     if not isinstance(tools, list):
         raise FaultFound("not_mcp", "The answer to tools/list has no tools.")
     entries = [cast("dict[str, Any]", tool) for tool in cast("list[object]", tools) if isinstance(tool, dict)]
+    if not entries and notes:
+        raise FaultFound("targets_unavailable", notes[0])
     if not entries:
         notes.append("The list is empty: no target is ready, or a policy shows this caller nothing.")
     if message.result.get("nextCursor"):
