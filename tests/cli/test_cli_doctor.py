@@ -161,7 +161,6 @@ def test_a_held_client_authenticates_as_its_vendor_does(bare, server):
     assert (form["client_id"], form["client_secret"]) == ("held", "held secret")
 
 
-@pytest.mark.case("T6")
 def test_a_secret_goes_to_no_issuer_that_only_the_endpoint_names(bare, server):
     with_issuer = FaultyServer()
     try:
