@@ -13,7 +13,7 @@ import msgspec
 from portico.issuer.provider import Provider
 from portico.issuer.redeem import Means
 from portico.issuer.store import Issuer
-from portico.model.errors import AccessDenied, Forbidden, InvalidGrant, SealError, Unavailable
+from portico.model.errors import AccessDenied, Forbidden, InvalidGrant, SealError, StorageUnavailable, Unavailable
 from portico.model.secret import Secret
 from portico.oauth.provider_adapters import verifies_by_access_token
 from portico.oauth.token import token_digest
@@ -24,7 +24,8 @@ from portico.storage.grants import GrantRow
 
 RECHECK_SECONDS: Final = 60  #: that an answer of the provider holds
 LEASE_SECONDS: Final = 30  #: longer than any question to a provider takes
-POLL_SECONDS: Final = 0.1  #: between looks at whether another process has its answer
+KEEP_SECONDS: Final = 10  #: to store an answer; with the question itself still within the lease
+POLL_SECONDS: Final = 0.1  #: between looks at whether another process has its answer, or the database is back
 
 _PURPOSE: Final = "provider-login"  #: of the seal; the grant's id is its associated data
 
@@ -56,7 +57,7 @@ class Rechecks:
     def __init__(self, database: Database, means: Means) -> None:
         self._database = database
         self._means = means
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[str, asyncio.Task[None]] = {}  # by the grant's id: whoever asks meanwhile waits for it too
 
     async def ask(self, issuer: Issuer, client_id: str, refresh_token: str) -> None:
         """Ask about the grant of a refresh token of this client, unless that was done a moment ago.
@@ -74,14 +75,23 @@ class Rechecks:
         if grant is None or not self._is_due(grant):
             return
         # Whoever asked may go away; a token that the provider rotated must not be lost with them.
-        task = asyncio.create_task(self._settle(issuer, grant.id), name=f"recheck of grant {grant.id}")
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        await asyncio.shield(task)
+        await asyncio.shield(self._running.get(grant.id) or self._begin(issuer, grant.id))
 
     async def aclose(self) -> None:
         """Wait for the questions that are under way; each has its deadlines."""
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await asyncio.gather(*self._running.values(), return_exceptions=True)
+
+    def _begin(self, issuer: Issuer, grant_id: str) -> asyncio.Task[None]:
+        def ended(done: asyncio.Task[None]) -> None:
+            del self._running[grant_id]
+            if not done.cancelled():
+                done.exception()  # seen, also when everybody who waited went away
+
+        task = self._running[grant_id] = asyncio.create_task(
+            self._settle(issuer, grant_id), name=f"recheck of grant {grant_id}"
+        )
+        task.add_done_callback(ended)
+        return task
 
     def _is_due(self, grant: GrantRow) -> bool:
         asked_before = int(self._means.clock()) < grant.upstream_checked_at + RECHECK_SECONDS
@@ -116,8 +126,26 @@ class Rechecks:
             await asyncio.shield(self._give_back(grant.id, lease))
             raise
         else:
-            async with self._database.write(shared=True) as conn:
-                await grants.set_upstream(conn, grant.id, sealed, int(self._means.clock()), lease=lease)
+            await self._keep(grant.id, sealed, lease)
+
+    async def _keep(self, grant_id: str, sealed: str, lease: int) -> None:
+        """Store what the provider gave; where it rotates, what we have is the only token that still counts there.
+
+        So a database that is away for a moment is tried again. Is it away for longer, or does this process die here,
+        then the provider takes the next question for theft and the person logs in again.
+        """
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + KEEP_SECONDS
+        while True:
+            try:
+                async with self._database.write(shared=True) as conn:
+                    await grants.set_upstream(conn, grant_id, sealed, int(self._means.clock()), lease=lease)
+            except StorageUnavailable:
+                if loop.time() >= give_up:
+                    raise
+                await asyncio.sleep(POLL_SECONDS)
+            else:
+                return
 
     async def _ask_provider(self, issuer: Issuer, grant: GrantRow) -> str:
         plaintext = self._means.keyring.open(_PURPOSE, grant.upstream, aad=grant.id.encode())
