@@ -17,6 +17,8 @@ from portico.storage.spent import SpentRow
 
 MAX_REMEMBERED: Final = 50_000  #: entries of each kind in memory; the oldest go first
 POLL_SECONDS: Final = 1.0  #: between looks at the grants that other replicas ended
+STALE_SECONDS: Final = 2.0  #: what was learnt before that is too old to let somebody in by, unless the store is away
+PATIENCE_SECONDS: Final = 1.0  #: that a call waits for what is newer
 PRUNE_SECONDS: Final = 3600.0  #: between two times that the store is swept
 
 
@@ -38,6 +40,8 @@ class Remembered:
         self._ended: OrderedDict[str, int] = OrderedDict()
         self._sequence = 0
         self._looked_at = float("-inf")
+        self._learnt_at = float("-inf")
+        self._away = False
         self._pruned_at = float("-inf")
         self._catching_up: asyncio.Task[None] | None = None
 
@@ -81,6 +85,14 @@ class Remembered:
         async with self._database.read() as conn:
             return await spent.find(conn, digest)
 
+    async def was_spent(self, digest: str) -> bool:
+        """Say whether something was used, here or on another replica that the store knows of.
+
+        Raises:
+            StorageUnavailable: it cannot be known.
+        """
+        return digest in self._spent or await self.look_up(digest) is not None
+
     async def end(self, grant_id: str, expires_at: int) -> None:
         """End a grant; its access tokens are refused here at once, on other replicas when they look."""
         _remember(self._ended, grant_id, expires_at)
@@ -102,19 +114,19 @@ class Remembered:
             return await ended_grants.has_ended(conn, grant_id)
 
     async def catch_up(self) -> None:
-        """Learn which grants other replicas ended: the first time before anything is judged, later beside the calls.
+        """Learn which grants other replicas ended: beside the calls, or before one that comes after a while of none.
 
         The store is looked at once in :data:`POLL_SECONDS`. While it is away calls go on: the tokens of a grant that
         ended meanwhile live for minutes.
         """
-        now = self._monotonic()
-        if self._database is None or now - self._looked_at < POLL_SECONDS:
+        if self._database is None:
             return
-        first, self._looked_at = self._looked_at == float("-inf"), now
-        if self._catching_up is None or self._catching_up.done():
+        now = self._monotonic()
+        if now - self._looked_at >= POLL_SECONDS and (self._catching_up is None or self._catching_up.done()):
+            self._looked_at = now
             self._catching_up = asyncio.create_task(self._learn(self._database, now), name="grants that ended")
-        if first:
-            await asyncio.shield(self._catching_up)
+        if self._catching_up is not None and not self._away and now - self._learnt_at > STALE_SECONDS:
+            await asyncio.wait({self._catching_up}, timeout=PATIENCE_SECONDS)
 
     async def aclose(self) -> None:
         """Wait for what is under way."""
@@ -128,9 +140,10 @@ class Remembered:
             for row in rows:
                 self._sequence = row.sequence
                 _remember(self._ended, row.grant_id, row.expires_at)
+            self._learnt_at, self._away = now, False
             await self._prune(now)
         except StorageUnavailable:
-            return
+            self._away = True
 
     async def _prune(self, now: float) -> None:
         if self._database is None or now - self._pruned_at < PRUNE_SECONDS:

@@ -5,17 +5,19 @@ long as nobody went on with it; any other second use is theft. What another repl
 """
 
 import asyncio
+import contextlib
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
+from portico.crypto.keyring import MAX_SEALED_CHARS
 from portico.issuer.redeem import Means
 from portico.issuer.remembered import MAX_REMEMBERED, Remembered
 from portico.issuer.sealed_tokens import OUTCOME, REFRESH, Outcome, SealedRefresh, seal, unseal
 from portico.issuer.store import Issuer
-from portico.model.errors import AccessDenied, InvalidGrant, Unavailable
+from portico.model.errors import AccessDenied, InvalidGrant, StorageUnavailable, Unavailable
 from portico.model.secret import Secret
 from portico.oauth.token import GRACE_SECONDS, token_digest
 from portico.oauth.upstream import ProviderTokens
@@ -34,7 +36,11 @@ class _Rotation:
 
 
 class Rotations:
-    """The refresh tokens that this process saw used, by digest."""
+    """The refresh tokens that this process saw used a moment ago, by digest, with what came of them.
+
+    What is older is known by its digest alone (:class:`Remembered`): the tokens of a provider are not kept longer than
+    somebody may be given them again.
+    """
 
     def __init__(self, means: Means, remembered: Remembered) -> None:
         self._means = means
@@ -62,7 +68,7 @@ class Rotations:
     async def was_used(self, token: str) -> bool:
         """Say whether a refresh token was used, as far as that is known here."""
         digest = token_digest(token)
-        return digest in self._seen or await self._remembered.look_up(digest) is not None
+        return digest in self._seen or await self._remembered.was_spent(digest)
 
     async def aclose(self) -> None:
         """Wait for the questions that are under way; each has its deadlines."""
@@ -73,9 +79,16 @@ class Rotations:
         task = asyncio.create_task(self._use(issuer, digest, refresh), name="refresh at a provider")
         known = self._seen[digest] = _Rotation(task=task, at=self._means.clock())
         task.add_done_callback(lambda done: self._forget_failure(digest, done))
-        while len(self._seen) > MAX_REMEMBERED:
-            self._seen.popitem(last=False)
+        self._forget_old()
         return known
+
+    def _forget_old(self) -> None:
+        over = self._means.clock() - GRACE_SECONDS
+        while self._seen:
+            oldest = next(iter(self._seen.values()))
+            if len(self._seen) <= MAX_REMEMBERED and (oldest.at >= over or not oldest.task.done()):
+                return
+            self._seen.popitem(last=False)
 
     def _forget_failure(self, digest: str, done: "asyncio.Task[Outcome | None]") -> None:
         """A provider that could not be asked uses nothing up."""
@@ -103,7 +116,9 @@ class Rotations:
             expires_at=now + tokens.expires_in,
         )
         if self._remembered.shared:
-            await self._remembered.keep_outcome(digest, seal(self._means, issuer, OUTCOME, outcome))
+            # Without it other replicas say for a moment that they cannot tell; the person would have to log in again.
+            with contextlib.suppress(StorageUnavailable):
+                await self._remembered.keep_outcome(digest, seal(self._means, issuer, OUTCOME, outcome))
         return outcome
 
     async def _ask(self, issuer: Issuer, refresh: SealedRefresh) -> ProviderTokens:
@@ -125,6 +140,6 @@ class Rotations:
             if row is None or self._means.clock() > row.spent_at + GRACE_SECONDS:
                 return None
             if row.outcome:
-                return unseal(self._means, issuer, OUTCOME, row.outcome, Outcome)
+                return unseal(self._means, issuer, OUTCOME, row.outcome, Outcome, max_chars=MAX_SEALED_CHARS)
             await asyncio.sleep(POLL_SECONDS)
         raise Unavailable("The identity provider is being asked by another replica; try again.")

@@ -21,7 +21,7 @@ from portico.issuer.rotations import Rotations
 from portico.issuer.sealed_tokens import CODE, REFRESH, SealedCode, SealedRefresh, seal, unseal
 from portico.issuer.store import Issuer
 from portico.issuer.transaction import Transaction
-from portico.model.errors import AccessDenied, InvalidClient, InvalidClientMetadata, InvalidGrant
+from portico.model.errors import AccessDenied, Forbidden, InvalidClient, InvalidClientMetadata, InvalidGrant
 from portico.model.secret import Secret
 from portico.oauth.access_token import AccessToken
 from portico.oauth.client import Client
@@ -112,7 +112,9 @@ class SealedLedger:
             check_age(issuer, refresh, self._means.clock())
         except InvalidGrant:
             return None
-        if await self._remembered.has_ended(refresh.grant_id) or await self._rotations.was_used(token):
+        if not _rules_stand(issuer, refresh) or await self._remembered.has_ended(refresh.grant_id):
+            return None
+        if await self._rotations.was_used(token):
             return None
         return LiveToken(
             client_digest=refresh.client,
@@ -148,7 +150,7 @@ class _SealedWork:
         code = unseal(self.means, self.issuer, CODE, asked.code, SealedCode)
         _same_client(code.client, client)
         judge_code(asked, _terms(code, client), now=self.means.clock())
-        provider = self.issuer.provider(code.connector)
+        provider = _provider(self.issuer, code.connector)
         digest = token_digest(asked.code)
         if not await self.remembered.spend(digest, "code", code.issued_at + CODE_SECONDS):
             await self._end(code.grant_id)
@@ -176,9 +178,13 @@ class _SealedWork:
         check_age(self.issuer, refresh, self.means.clock())
         scopes = judge_refresh_scopes(asked.scope, refresh.scopes)
         same_resource(asked.resource, refresh.resource)
-        if await self.remembered.has_ended(refresh.grant_id) or not self._rules_stand(refresh):
+        if await self.remembered.has_ended(refresh.grant_id) or not _rules_stand(self.issuer, refresh):
             raise InvalidGrant("The grant was revoked or is over; log in again.")
-        outcome = await self.rotations.rotate(self.issuer, asked.token, refresh)
+        try:
+            outcome = await self.rotations.rotate(self.issuer, asked.token, refresh)
+        except InvalidGrant as error:  # the provider's word: access tokens that still live end too
+            await self._end(refresh.grant_id)
+            return error
         if outcome is None:
             await self._end(refresh.grant_id)
             return InvalidGrant(_REUSED)
@@ -210,13 +216,8 @@ class _SealedWork:
         except InvalidGrant:
             return
         await self._end(refresh.grant_id)
-        if not refresh.by_access_token:
+        if not refresh.by_access_token and _rules_stand(self.issuer, refresh):  # else the token may be another's there
             await self.issuer.provider(refresh.connector).revoke(Secret(refresh.token))
-
-    def _rules_stand(self, refresh: SealedRefresh) -> bool:
-        """Say whether the connector is still there and lets in whom it let in when the grant was made."""
-        found = [one for one in self.issuer.connectors if one.name == refresh.connector]
-        return bool(found) and found[0].rules_digest() == refresh.rules
 
     async def _end(self, grant_id: str) -> None:
         if grant_id:
@@ -258,6 +259,19 @@ def check_age(issuer: Issuer, refresh: SealedRefresh, now: float) -> None:
     """
     if now >= min(refresh.expires_at, refresh.issued_at + issuer.settings.refresh_idle_seconds):
         raise InvalidGrant(_UNKNOWN)
+
+
+def _rules_stand(issuer: Issuer, refresh: SealedRefresh) -> bool:
+    """Say whether the connector is still there and lets in whom it let in when the grant was made."""
+    found = [one for one in issuer.connectors if one.name == refresh.connector]
+    return bool(found) and found[0].rules_digest() == refresh.rules
+
+
+def _provider(issuer: Issuer, connector: str) -> Provider:
+    try:
+        return issuer.provider(connector)
+    except Forbidden as error:  # which the token endpoint has no word for
+        raise InvalidGrant(error.public) from error
 
 
 def _terms(code: SealedCode, client: Client) -> CodeTerms:

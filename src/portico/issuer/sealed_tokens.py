@@ -11,7 +11,7 @@ from portico.model.errors import InvalidGrant, SealError
 CODE: Final = "sealed-code"  #: purposes of the seal; the issuer's URL is the associated data
 REFRESH: Final = "sealed-refresh"
 OUTCOME: Final = "refresh-outcome"
-MAX_TOKEN_CHARS: Final = 16 * 1024  #: a provider's refresh token may be long
+MAX_TOKEN_CHARS: Final = 32 * 1024  #: a provider's refresh token may have 16 K, and grows by a third here
 
 _UNKNOWN: Final = "The code or token is unknown, over, or another client's."
 T = TypeVar("T", bound=msgspec.Struct)
@@ -64,14 +64,16 @@ def seal(means: Means, issuer: Issuer, purpose: str, value: msgspec.Struct) -> s
     return means.keyring.seal(purpose, plaintext, aad=issuer.url.encode(), random=means.random)
 
 
-def unseal(means: Means, issuer: Issuer, purpose: str, token: str, kind: type[T]) -> T:
-    """Return what a token holds.
+def unseal(
+    means: Means, issuer: Issuer, purpose: str, token: str, kind: type[T], *, max_chars: int = MAX_TOKEN_CHARS
+) -> T:
+    """Return what a token holds; one that is longer than ``max_chars`` is not looked at.
 
     Raises:
         InvalidGrant: it was not issued here, for this purpose, or its key was dropped.
     """
     try:
-        plaintext = means.keyring.open(purpose, token, aad=issuer.url.encode(), max_chars=MAX_TOKEN_CHARS)
+        plaintext = means.keyring.open(purpose, token, aad=issuer.url.encode(), max_chars=max_chars)
         return msgspec.msgpack.decode(plaintext, type=kind)
     except (SealError, msgspec.DecodeError) as error:
         raise InvalidGrant(_UNKNOWN) from error
