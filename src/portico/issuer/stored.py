@@ -20,10 +20,10 @@ from portico.model.errors import (
     AccessDenied,
     Conflict,
     FlowFinished,
+    Forbidden,
     InvalidClient,
     InvalidClientMetadata,
     InvalidGrant,
-    InvalidRequest,
     UnsupportedTokenType,
 )
 from portico.oauth.access_token import AccessToken
@@ -58,9 +58,12 @@ class StoredLedger:
         """Ask the provider who it is, remember the person, and write grant and code."""
         asked = transaction.request
         provider = issuer.provider(transaction.connector)
-        login = await provider.exchange(
-            provider_code, verifier=transaction.verifier, nonce=transaction.nonce, resource=asked.resource
-        )
+        try:
+            login = await provider.exchange(
+                provider_code, verifier=transaction.verifier, nonce=transaction.nonce, resource=asked.resource
+            )
+        except InvalidGrant as error:  # which the authorization endpoint has no word for (RFC 6749 section 4.1.2.1)
+            raise AccessDenied(error.public, detail=error.detail) from error
         upstream = seal_login(self._means, provider, transaction.grant_id, login.tokens)
         code = new_token(self._means.random)
         try:
@@ -70,7 +73,7 @@ class StoredLedger:
                     raise AccessDenied("The account was disabled here.")
                 alive = await find_client(conn, self._means.keyring, issuer.name, client.id, document=client)
                 if alive is None:
-                    raise InvalidRequest("The application was removed meanwhile.")
+                    raise Forbidden("The application was removed meanwhile.")
                 now = int(self._means.clock())
                 asked_for = Granted(
                     grant_id=transaction.grant_id, subject=user.subject, request=asked, code=code, upstream=upstream
@@ -153,7 +156,10 @@ class StoredLedger:
             password_changed_at=0,
             created_at=now,
         )
-        known = await users.remember(conn, row)
+        try:
+            known = await users.remember(conn, row)
+        except Conflict as error:
+            raise AccessDenied("Somebody else has this account's name here; the administrator can mend it.") from error
         if (known.display_name, known.email) != (person.name, person.email):
             await users.set_profile(conn, known.subject, display_name=person.name, email=person.email)
         return known
