@@ -80,5 +80,5 @@ def _scope(issuer: Issuer, state: str) -> str:
 
 
 def _crowd(scopes: Iterable[str]) -> list[str]:
-    """Return the scopes of the cookies that must make room for one more."""
-    return list(scopes)[MAX_AT_ONCE - 1 :]
+    """Return the scopes of the cookies that must make room for one more: browsers send the oldest first (RFC 6265)."""
+    return list(scopes)[: -(MAX_AT_ONCE - 1)]
