@@ -91,8 +91,9 @@ def drop(kid: str, config: Path, *, yes: bool) -> int:
     former = _read(file)
     keys = Keyring.parse(former)
     _require(file, keys, kid)
-    if set(keys.kids) - keys.retired <= {kid}:
-        raise PorticoError("It is the only key that seals. Put a new one in front first: portico keyring rotate")
+    left = [one for one in keys.kids if one != kid]
+    if not left or left[0] in keys.retired:
+        raise PorticoError("No key that seals would come first. Put a new one in front first: portico keyring rotate")
     if not yes and not click.confirm(f"What {kid} sealed is lost for good. Drop it?", err=True):
         click.echo("Nothing was dropped.", err=True)
         return 1
