@@ -117,7 +117,7 @@ class ProviderWorld(LocalWorld):
     ) -> httpx2.Response:
         page = await browser.open(self.request(client_id, **more))
         if self.further:
-            page = await browser.submit(page, connector=connector or self.idp.profile)
+            page = await browser.follow(await browser.submit(page, connector=connector or self.idp.profile))
         return page
 
     async def leave(self, browser: Browser, client_id: str, *, connector: str = "", **more: str) -> str:
@@ -257,7 +257,7 @@ def query_of(response: httpx2.Response) -> dict[str, str]:
 
 def nothing_on_a_page(response: httpx2.Response, *statuses: int) -> None:
     """Assert a page that leads nowhere: no redirect, no code, no cookie."""
-    assert response.status_code in (statuses or (400, 403)), (response.status_code, response.text)
+    assert response.status_code in (statuses or (400, 403)), (response.status_code, response.text[-400:])
     assert response.headers["content-type"].startswith("text/html")
     assert "location" not in response.headers
     assert planted(response) == {}

@@ -118,7 +118,5 @@ STATES = (
         },
         title="Logged out",
     ),
-    State(
-        name="logged-out-plain", template="logged_out.html", context={**BASE, "providers": []}, title="Logged out"
-    ),
+    State(name="logged-out-plain", template="logged_out.html", context={**BASE, "providers": []}, title="Logged out"),
 )

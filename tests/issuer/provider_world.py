@@ -9,7 +9,9 @@
 """
 
 import asyncio
+import base64
 import hashlib
+import json
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -24,8 +26,8 @@ from issuer_world import PUBLIC_URL, REDIRECT, Browser, World, answer
 from starlette.applications import Starlette
 
 from portico.crypto.keyring import Keyring
-from portico.oauth.connector_settings import CONNECTOR_SECRET
 from portico.issuer.store import TokenMode
+from portico.oauth.connector_settings import CONNECTOR_SECRET
 from portico.service.facade_issuer import IssuerSide, make_issuer
 from portico.service.facade_settings import load_facade_settings
 from portico.storage.engine import Database
@@ -52,6 +54,12 @@ class RunningClock:
 
     def forward(self, seconds: float) -> None:
         self.ahead += seconds
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    """Return what a JWT says, not judged."""
+    payload = token.split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
 
 
 @dataclass
@@ -98,7 +106,7 @@ class ProvidedWorld(World):
         """Consent; return the address at the provider that the browser is sent to."""
         page = await browser.open(self.request(client_id, **more))
         if connector:
-            page = await browser.submit(page, connector=connector)
+            page = await browser.follow(await browser.submit(page, connector=connector))
         response = await browser.submit(page, decision="allow")
         assert response.status_code == 303, response.text
         location = response.headers["location"]

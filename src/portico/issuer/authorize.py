@@ -18,7 +18,8 @@ from portico.web.pages import see_other
 async def authorize(powers: Powers, issuer: Issuer, request: Request) -> Response:
     """Answer an authorization request (RFC 6749 section 4.1.1).
 
-    Consent is asked for each time: a login that is still alive never becomes a code by itself.
+    Consent is asked for each time: a login that is still alive never becomes a code by itself. ``connector`` is a
+    parameter of ours, what the person chose on the login page; a client may send it, it skips the choice only.
 
     Raises:
         OAuthError: client or redirect URI are not proven, so the person sees it and nobody is redirected.
@@ -46,11 +47,12 @@ async def authorize(powers: Powers, issuer: Issuer, request: Request) -> Respons
             resources=powers.resources(issuer.url),
         )
         prompt = judge_prompt(parameters)
-        if person is None or prompt.login:
+        chosen = parameters.one("connector")
+        if person is None or prompt.login or chosen:
             if prompt.silent:
                 raise LoginRequired("Nobody is logged in.")
             asked = msgspec.structs.replace(asked, login=prompt.login)
-            return entrance(powers, issuer, request, asked, client)
+            return entrance(powers, issuer, request, asked, client, chosen=chosen)
         if prompt.silent:
             raise ConsentRequired("Consent is asked for each time.")
         return consent_page(powers, issuer, request, asked, client=client, person=person)

@@ -14,10 +14,19 @@ from portico.oauth.client import Client
 from portico.oauth.client_metadata import document_host
 
 
-def entrance(powers: Powers, issuer: Issuer, request: Request, asked: AuthorizationRequest, client: Client) -> Response:
-    """Return the first page: with one provider and nothing else there is nothing to choose."""
-    if not issuer.local and len(issuer.connectors) == 1:
-        return provider_consent_page(powers, issuer, request, asked, client=client, connector=issuer.connectors[0])
+def entrance(
+    powers: Powers, issuer: Issuer, request: Request, asked: AuthorizationRequest, client: Client, *, chosen: str
+) -> Response:
+    """Return the first page: with one provider and nothing else, or one that was ``chosen``, there is no choice.
+
+    Raises:
+        Forbidden: what was chosen is not offered.
+    """
+    connector = issuer.provider(chosen).settings if chosen else None
+    if connector is None and not issuer.local and len(issuer.connectors) == 1:
+        connector = issuer.connectors[0]
+    if connector is not None:
+        return provider_consent_page(powers, issuer, request, asked, client=client, connector=connector)
     return login_page(powers, issuer, request, asked, client)
 
 

@@ -6,13 +6,13 @@ from urllib.parse import urlencode, urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
-from portico.issuer.consent import provider_consent_page
 from portico.issuer.entrance import login_page
 from portico.issuer.flow import open_login
 from portico.issuer.people import address_of
 from portico.issuer.powers import Local, Powers
 from portico.issuer.store import Issuer
 from portico.model.errors import Forbidden, InvalidRequest, LimitExceeded, StorageUnavailable
+from portico.oauth.authorize import AuthorizationRequest
 from portico.storage import users
 from portico.storage.users import UserRow
 from portico.web.forms import read_form
@@ -42,8 +42,7 @@ async def login(powers: Powers, issuer: Issuer, request: Request) -> Response:
         raise InvalidRequest("The application was removed meanwhile.")
     chosen = form.one("connector")
     if chosen:
-        connector = issuer.provider(chosen).settings
-        return provider_consent_page(powers, issuer, request, asked, client=client, connector=connector)
+        return see_other(_with_connector(issuer, asked, issuer.provider(chosen).settings.name))
     if powers.local is None or not issuer.local:
         raise Forbidden("Nobody logs in with a password here.")
     name, password = form.one("name").strip(), form.one("password")
@@ -61,6 +60,12 @@ async def login(powers: Powers, issuer: Issuer, request: Request) -> Response:
     value = powers.sessions.begin(issuer.name, proven.subject, powers.clock())
     powers.cookies.set(response, "session", issuer.name, value)
     return response
+
+
+def _with_connector(issuer: Issuer, asked: AuthorizationRequest, connector: str) -> str:
+    """Return the address of the consent page: one that the browser's "back" finds again, as a form's answer is not."""
+    parameters = {**asked.parameters(), "connector": connector, **({"prompt": "login"} if asked.login else {})}
+    return f"{urlsplit(issuer.url).path}/authorize?{urlencode(parameters)}"
 
 
 async def _prove(
