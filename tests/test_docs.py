@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import click
 import msgspec
@@ -20,8 +21,9 @@ from portico.control.relaxations import RELAXATIONS
 from portico.model import errors
 from portico.model.access_key import ROLES
 from portico.model.documents import GatewayExtension, TargetExtension
-from portico.oauth.connector_settings import ConnectorSettings
+from portico.oauth.connector_settings import ConnectorSettings, ConnectorType
 from portico.oauth.issuer_settings import IssuerSettings
+from portico.oauth.provider_adapters import adapter_of
 from portico.protocol import errors as rpc
 from portico.service.facade_settings import (
     CONFIG_VARIABLE,
@@ -44,6 +46,17 @@ ABSTRACT = {"unauthenticated", "unavailable"}  #: codes that only name branches 
 ONLY_READ = {rpc.LEGACY_NOT_FOUND, rpc.URL_ELICITATION_REQUIRED}
 SHARED = {"--config", "--json", "--issuer", "--protocol", "--timeout"}  #: said once for all the commands that have it
 MACHINE_SECRET = "portico_0123456789abcdef0123456789abcdef"
+#: The parts of docs/providers.md, and the adapter that each is about.
+PROVIDERS = {
+    "Amazon Cognito": "cognito",
+    "Microsoft Entra": "entra",
+    "Okta": "okta",
+    "Auth0": "auth0",
+    "Keycloak": "keycloak",
+    "Google": "google",
+    "GitHub": "github",
+    "Any other OpenID provider": "oidc",
+}
 
 
 def page(name):
@@ -289,6 +302,41 @@ def test_the_example_file_is_in_order(tmp_path):
 
 def test_the_example_to_start_from_is_in_order(tmp_path):
     assert check(tmp_path, page("configuration.md").split("```yaml\n")[1].split("```")[0]) == (0, "")
+
+
+# Identity providers
+
+
+def provider_examples(title):
+    """Return the YAML of a part of docs/providers.md, by the file that it is for."""
+    part = page("providers.md").partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    return dict(re.findall(r"```yaml\n# (\S+)\n(.*?)```", part, flags=re.DOTALL))
+
+
+def test_every_kind_of_provider_has_its_part_on_the_page_and_nothing_else_has():
+    titles = re.findall(r"^## (.+)$", page("providers.md"), flags=re.MULTILINE)
+    assert titles == ["The same everywhere", *PROVIDERS]
+    assert {*PROVIDERS.values(), "local"} == set(get_args(ConnectorType))
+
+
+@pytest.mark.parametrize("title", PROVIDERS)
+def test_what_serve_is_given_for_a_provider_is_in_order(tmp_path, title):
+    example = provider_examples(title)["portico.yaml"]
+    whole = provider_examples("The same everywhere")["portico.yaml"] + example
+    assert check(tmp_path, whole, PROVIDER_SECRET=MACHINE_SECRET) == (0, "")
+    [connector] = yaml.safe_load(example)["issuers"][0]["connectors"]
+    assert adapter_of(msgspec.convert(connector, ConnectorSettings)).type == PROVIDERS[title]
+
+
+@pytest.mark.parametrize("title", PROVIDERS)
+def test_what_the_facade_is_given_for_a_provider_is_in_order(tmp_path, title):
+    example = provider_examples(title)["facade.yaml"]
+    file = tmp_path / "facade.yaml"
+    file.write_text(provider_examples("The same everywhere")["facade.yaml"] + example)
+    run(["keyring", "init", str(tmp_path / "keyring")])
+    assert check_facade(file, environ={"PROVIDER_SECRET": MACHINE_SECRET}) == []
+    [connector] = yaml.safe_load(example)["issuer"]["connectors"]
+    assert adapter_of(msgspec.convert(connector, ConnectorSettings)).type == PROVIDERS[title]
 
 
 # Errors
