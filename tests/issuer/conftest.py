@@ -122,7 +122,7 @@ async def make_provided(provided: dict[str, Any], database_url: str) -> WorldMak
         parts = {name: provided[name] for name in ("keyring", "clock", "fetcher")}
         idps = tuple(provided["providers"](profile) for profile in profiles)
         made = ProvidedWorld(database=await reopen(), idps=idps, reopen=reopen, **parts, **more)
-        provided["stack"].push_async_callback(lambda: made.app.aclose())
+        provided["stack"].push_async_callback(made.app.aclose)
         await made.begin()
         return made
 
