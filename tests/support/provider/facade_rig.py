@@ -25,6 +25,7 @@ from typing import Any
 import yaml
 
 from e2e.person import Person
+from portico.cli.keyring import keyring
 from portico.crypto.keyring import generate_line
 from support.alternating import Alternating, alternating
 from support.ports import free_port
@@ -92,16 +93,8 @@ class FacadeRig:
         self._keyring("drop", kid, "--yes")
 
     def _keyring(self, *arguments: str) -> None:
-        command = [
-            sys.executable,
-            "-m",
-            "portico",
-            "keyring",
-            *arguments,
-            "--config",
-            str(self.directory / "keys.yaml"),
-        ]
-        subprocess.run(command, check=True, capture_output=True, env=_environment())
+        """Run ``portico keyring``, in this process: between any two requests there may be one."""
+        keyring.main([*arguments, "--config", str(self.directory / "keys.yaml")], standalone_mode=False)
 
 
 @contextlib.contextmanager
@@ -156,10 +149,10 @@ def facade_rig(
 
 
 def _write_keyring(directory: Path) -> None:
-    keyring = directory / "keyring"
-    keyring.write_text(generate_line("k1") + "\n")
-    keyring.chmod(0o600)
-    (directory / "keys.yaml").write_text(f"keyring: {keyring}\n")  # `portico keyring` asks a file where the keys are
+    file = directory / "keyring"
+    file.write_text(generate_line("k1") + "\n")
+    file.chmod(0o600)
+    (directory / "keys.yaml").write_text(f"keyring: {file}\n")  # `portico keyring` asks a file where the keys are
 
 
 @contextlib.contextmanager
