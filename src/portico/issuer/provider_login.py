@@ -64,10 +64,10 @@ async def callback(powers: Powers, issuer: Issuer, request: Request) -> Response
         InvalidRequest: the query is malformed.
         LimitExceeded: too many from this address; the flow can be finished later.
     """
-    powers.outreach.for_callback(address_of(request))
     parameters = read_query(request)
     state = parameters.one("state")
     transaction = recall(powers, issuer, request, state)
+    powers.outreach.for_callback(address_of(request))  # a forged answer costs nobody anything, so only others count
     try:
         response = await _answer(powers, issuer, transaction, parameters)
     except PorticoError as error:
