@@ -4,8 +4,8 @@ A sealed value is ``v1.<kid>.<base64url(nonce || ciphertext || tag)>``. The key 
 HKDF-SHA256(master[kid], info = purpose); the associated data is ``purpose|kid|`` followed by the caller's own,
 so a value sealed for one purpose or row never opens as another.
 
-A retired key (``~kid:hex``) opens only what lives for years, the ids of registered clients, which do not recover from
-a dead id; nothing else that it sealed or signed counts any more. So keys can be changed as a routine.
+A retired key (``~kid:hex``) opens only :data:`LASTING_PURPOSES`; nothing else that it sealed or signed counts any
+more. So keys can be changed as a routine.
 """
 
 import base64
@@ -27,8 +27,11 @@ NONCE_BYTES: Final = 12
 MAX_SEALED_CHARS: Final = 64 * 1024  #: longer input is not even decoded
 MIN_DISTINCT_BYTES: Final = 8  #: a key of few distinct byte values was typed, not generated
 
-#: What a retired key still opens.
-LASTING_PURPOSES: Final = frozenset({"client-id"})
+#: What a retired key still opens: ids that clients keep for years and do not recover from, and what lies in the
+#: database until it is written anew. Logins, flows, codes, refresh tokens and sessions are not among them.
+LASTING_PURPOSES: Final = frozenset(
+    {"client-id", "audit-head", "signing-key", "access-key", "connector-secret", "credential-provider"}
+)
 
 _LINE = re.compile(r"(~?)([A-Za-z0-9_-]{1,32}):([0-9a-fA-F]{64})\Z")
 _SEALED = re.compile(r"v1\.([A-Za-z0-9_-]{1,32})\.([A-Za-z0-9_-]+)\Z")
