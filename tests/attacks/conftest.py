@@ -111,10 +111,8 @@ async def make_world(
                 common |= {"idp": providers(idp), "further": tuple(providers(one) for one in further)}
             match name:
                 case "facade":
-                    common = {"public_url": FACADE, **common}
-                    made: AttackedWorld = FacadeWorld(
-                        database=None, keyring=None, directory=tmp_path, upstream=upstream, **common
-                    )
+                    common = {"public_url": FACADE, "directory": tmp_path, **common}
+                    made: AttackedWorld = FacadeWorld(database=None, keyring=None, upstream=upstream, **common)
                 case _:
                     kind = LocalWorld if name == "local" else ProviderWorld
                     opened = await stack.enter_async_context(database())
