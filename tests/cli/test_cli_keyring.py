@@ -147,3 +147,14 @@ def test_signing_keys_outlive_the_sealing_key_once_they_are_sealed_anew(place):
     place.succeed("keyring", "drop", former, "--yes")
     place.apply()
     assert signing(place) == before
+
+
+def test_the_file_may_be_named_in_place_of_a_configuration(bare):
+    file = bare.directory / "alone"
+    bare.succeed("keyring", "init", file)
+    bare.succeed("keyring", "rotate", "--file", file)
+    newest, former = (row["id"] for row in bare.json("keyring", "list", "--file", file))
+    bare.succeed("keyring", "retire", former, "--file", file)
+    assert [row["state"] for row in bare.json("keyring", "list", "--file", file)][1].startswith("retired")
+    bare.succeed("keyring", "drop", former, "--yes", "--file", file)
+    assert [row["id"] for row in bare.json("keyring", "list", "--file", file)] == [newest]

@@ -1,9 +1,10 @@
 """``portico keyring``: the file of sealing keys, and the issuers' signing keys."""
 
 import secrets
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import click
 
@@ -22,6 +23,19 @@ _SIGNING_COLUMNS: Final = ("issuer", "kid", "state", "created", "changed")
 _HEADER: Final = "# Portico's sealing keys: the first seals, all open. Keep this file secret and backed up."
 
 
+_F = TypeVar("_F", bound=Callable[..., object])
+
+
+def _place_options(command: _F) -> _F:
+    """Add what says where the keys are."""
+    option = click.option(
+        "--file",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="The keyring's file itself, for example a façade's; by default the one that the configuration names.",
+    )
+    return config_option(option(command))
+
+
 @click.group()
 def keyring() -> None:
     """Sealing keys (a file): init, list, rotate, retire, drop. Signing keys (in the database): signing."""
@@ -38,20 +52,20 @@ def init(file: Path) -> None:
 
 
 @keyring.command("list")
-@config_option
+@_place_options
 @json_option
-def list_keys(config: Path, *, as_json: bool) -> None:
+def list_keys(config: Path, file: Path | None, *, as_json: bool) -> None:
     """List the sealing keys by id, in order."""
-    keys = Keyring.parse(_read(_file(config)))
+    keys = Keyring.parse(_read(file or _file(config)))
     rows = [{"id": kid, "state": _state(index, retired=kid in keys.retired)} for index, kid in enumerate(keys.kids)]
     print_rows(rows, _COLUMNS, as_json=as_json, empty="No keys.")
 
 
 @keyring.command("rotate")
-@config_option
-def rotate(config: Path) -> None:
+@_place_options
+def rotate(config: Path, file: Path | None) -> None:
     """Put a new sealing key in front; the former ones go on opening what they sealed."""
-    file = _file(config)
+    file = file or _file(config)
     former = _read(file)
     kid = _new_kid(set(Keyring.parse(former).kids))
     _write(file, f"{_HEADER}\n{generate_line(kid)}\n{_without_header(former)}")
@@ -60,14 +74,14 @@ def rotate(config: Path) -> None:
 
 @keyring.command("retire")
 @click.argument("kid")
-@config_option
-def retire(kid: str, config: Path) -> None:
+@_place_options
+def retire(kid: str, config: Path, file: Path | None) -> None:
     """Let the sealing key KID open nothing more than the ids of clients that registered under it.
 
     The routine end of a key that was rotated out: people log in again where a session or token is of that key, and
     clients, which do not recover from a dead id, keep theirs.
     """
-    file = _file(config)
+    file = file or _file(config)
     former = _read(file)
     keys = Keyring.parse(former)
     _require(file, keys, kid)
@@ -81,13 +95,13 @@ def retire(kid: str, config: Path) -> None:
 @keyring.command("drop")
 @click.argument("kid")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@config_option
-def drop(kid: str, config: Path, *, yes: bool) -> int:
+@_place_options
+def drop(kid: str, config: Path, file: Path | None, *, yes: bool) -> int:
     """Remove the sealing key KID: whatever it sealed can never be opened again.
 
     Clients that registered themselves under it have to register again.
     """
-    file = _file(config)
+    file = file or _file(config)
     former = _read(file)
     keys = Keyring.parse(former)
     _require(file, keys, kid)
@@ -160,7 +174,7 @@ def make_keyring_file(file: Path) -> None:
 
 def _state(index: int, *, retired: bool) -> str:
     if retired:
-        return "retired: opens ids of registered clients"
+        return "retired: opens what lasts"
     return "opens" if index else "seals and opens"
 
 
