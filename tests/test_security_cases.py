@@ -1,14 +1,19 @@
-"""The list of security cases is complete in both directions: each held case has a test that names it, and no test
-names a case that the list does not know."""
+"""The tables of security cases are complete in both directions, per connector where a case concerns an issuer: what is
+held has a test that names it, and no test names a case that the tables do not know, or hold for another connector."""
 
 import ast
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 LIST = ROOT / "docs" / "security-cases.md"
+CONNECTORS = ("local", "oidc")
 
-#: The floor: the ids that the list must hold, held or with the reason why not yet.
+#: The floor: the ids that the tables must have, held or with the reason why not.
 KNOWN = {
     *(f"A{n:02}" for n in (1, 3, 5, 7, 8, 9, 10, 12, 13, 14, 15, 16, 18, 19, 20, 22)),
     *(f"B{n:02}" for n in (1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 14, 16, 17, 19, 20, 21, 22, 23, 24, 26)),
@@ -20,37 +25,124 @@ KNOWN = {
     *(f"H{n:02}" for n in (1, 2, 5, 7, 8, 10, 11)),
     *(f"T{n}" for n in (1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 15, 16, 17, 18, 19, 20, 22, 24, 25, 26, 27, 28)),
 }
+#: Those that concern an issuer or a façade, and so are told per connector.
+OF_ISSUERS = {case for case in KNOWN if case[0] in "ABCEFG"} | {
+    f"T{n}" for n in (1, 2, 3, 4, 5, 6, 9, 10, 13, 15, 16, 17, 18, 20, 22, 26, 27, 28)
+}
 
-_ROW = re.compile(r"^\| ([A-HT]\d{1,2}) \| (.+?) \| (held|later: .+?) \|$", re.MULTILINE)
-
-
-def _listed() -> dict[str, str]:
-    return {found[1]: found[3] for found in _ROW.finditer(LIST.read_text())}
-
-
-def _named_by_tests() -> dict[str, set[str]]:
-    """Case id → the test files that name it in ``@pytest.mark.case(...)``."""
-    named: dict[str, set[str]] = {}
-    for path in (ROOT / "tests").rglob("test_*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "case":
-                for argument in node.args:
-                    assert isinstance(argument, ast.Constant), f"{path}: case ids are literals"
-                    named.setdefault(str(argument.value), set()).add(path.name)
-    return named
+_ID = re.compile(r"[A-HT]\d{1,2}\Z")
+_STATE = re.compile(r"held\Z|(?:later|n/a): \S.*\Z")
 
 
-def test_the_list_holds_every_known_case():
-    assert KNOWN - set(_listed()) == set()
-    assert set(_listed()) - KNOWN == set()
+@dataclass(frozen=True, kw_only=True)
+class Named:
+    """One test that names cases."""
+
+    test: str
+    cases: frozenset[str]
+    connectors: frozenset[str]  #: empty: the test does not say
 
 
-def test_every_held_case_has_a_test_that_names_it():
-    named = _named_by_tests()
-    assert {case for case, state in _listed().items() if state == "held" and case not in named} == set()
+def _listed() -> dict[str, tuple[str, ...]]:
+    """Case id → its states: one, or one per connector."""
+    rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in LIST.read_text().splitlines()]
+    found = [row for row in rows if len(row) >= 3 and _ID.match(row[0])]
+    assert len({row[0] for row in found}) == len(found), "an id stands twice"
+    return {row[0]: tuple(row[2:]) for row in found}
 
 
-def test_no_test_names_a_case_that_is_not_listed_or_not_held():
+def _of_connectors() -> dict[str, dict[str, str]]:
+    """Case id → connector → state, of the cases that are told per connector."""
+    return {case: dict(zip(CONNECTORS, states, strict=True)) for case, states in _listed().items() if len(states) == 2}
+
+
+def _literals(node: ast.AST, mark: str) -> set[str]:
+    """Return the arguments of ``pytest.mark.<mark>(...)`` anywhere in ``node``."""
+    found: set[str] = set()
+    for call in ast.walk(node):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == mark:
+            for argument in call.args:
+                assert isinstance(argument, ast.Constant), f"line {call.lineno}: the arguments of {mark} are literals"
+                found.add(str(argument.value))
+    return found
+
+
+def _named_in(path: Path) -> Iterator[Named]:
+    """Read the tests of a file: their own marks, those of lists that they are parametrized by, those of the module."""
+    tree = ast.parse(path.read_text())
+    lists = {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    whole = lists.get("pytestmark", ast.Constant(None))
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or not node.name.startswith("test_"):
+            continue
+        names = {name.id for mark in node.decorator_list for name in ast.walk(mark) if isinstance(name, ast.Name)}
+        parts = [*node.decorator_list, *(lists[name] for name in names if name in lists)]
+        cases = {case for part in (*parts, whole) for case in _literals(part, "case")}
+        own = {connector for part in node.decorator_list for connector in _literals(part, "connector")}
+        connectors = own or _literals(whole, "connector")
+        yield Named(
+            test=f"{path.relative_to(ROOT)}::{node.name}",
+            cases=frozenset(case for case in cases if _ID.match(case)),
+            connectors=frozenset(connectors),
+        )
+
+
+@pytest.fixture(scope="module")
+def named() -> list[Named]:
+    return [one for path in sorted((ROOT / "tests").rglob("test_*.py")) for one in _named_in(path) if one.cases]
+
+
+def test_the_tables_hold_every_known_case_and_no_other():
+    assert set(_listed()) == KNOWN
+    assert set(_of_connectors()) == OF_ISSUERS
+
+
+def test_every_state_is_held_or_says_why_not():
+    assert [(case, state) for case, states in _listed().items() for state in states if not _STATE.match(state)] == []
+
+
+def test_connectors_that_tests_name_exist(named: list[Named]):
+    assert [one.test for one in named if not one.connectors <= set(CONNECTORS)] == []
+
+
+@pytest.mark.parametrize("connector", CONNECTORS)
+def test_what_is_held_for_a_connector_has_a_test_that_runs_with_it(named: list[Named], connector: str):
+    """``oidc`` only counts where a test says so; what says nothing is about local users, or about both alike."""
+    counting = [one for one in named if connector in one.connectors or (connector == "local" and not one.connectors)]
+    tried = {case for one in counting for case in one.cases}
+    assert {case for case, states in _of_connectors().items() if states[connector] == "held"} - tried == set()
+
+
+@pytest.mark.parametrize("connector", CONNECTORS)
+def test_what_a_test_tries_with_a_connector_is_held_for_it(named: list[Named], connector: str):
+    states = _of_connectors()
+    wrong = [
+        (one.test, case)
+        for one in named
+        for case in one.cases
+        if case in states and connector in one.connectors and states[case][connector] != "held"
+    ]
+    assert wrong == []
+
+
+def test_every_other_case_that_is_held_has_a_test_that_names_it(named: list[Named]):
+    tried = {case for one in named for case in one.cases}
+    assert {case for case, states in _listed().items() if states == ("held",)} - tried == set()
+
+
+def test_no_test_names_a_case_that_is_not_listed_or_held_nowhere(named: list[Named]):
     listed = _listed()
-    assert {case for case in _named_by_tests() if re.fullmatch(r"[A-HT]\d{1,2}", case)} - set(listed) == set()
-    assert {case for case in _named_by_tests() if listed.get(case, "held") != "held"} == set()
+    wrong = [(one.test, case) for one in named for case in one.cases if "held" not in listed.get(case, ())]
+    assert wrong == []
+
+
+def test_the_attack_suite_says_of_each_test_for_which_connectors_it_is(named: list[Named]):
+    attacks = [one for one in named if one.test.startswith("tests/attacks/")]
+    assert len(attacks) >= 60
+    assert [one.test for one in attacks if not one.connectors] == []
