@@ -3,6 +3,26 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from starlette.responses import Response
+
+from portico.issuer.rendering import page_error
+from portico.model.errors import (
+    Conflict,
+    FlowElsewhere,
+    FlowExpired,
+    FlowFinished,
+    Forbidden,
+    InvalidRedirectUri,
+    InvalidRequest,
+    LimitExceeded,
+    NotFound,
+    PorticoError,
+    ServerError,
+    StorageUnavailable,
+    TemporarilyUnavailable,
+)
+from portico.web.pages import Pages
+
 HOST = "portico.example:8443"
 LONG_NAME = "Extraordinarily Long Application Name That Somebody Registered To Break The Page"
 UNBROKEN = "W" * 80
@@ -49,9 +69,17 @@ class State:
     """One page in one state."""
 
     name: str
-    template: str
+    template: str = ""
+    error: PorticoError | None = None  #: rendered as the issuer does, in place of a template
     context: dict[str, Any] = field(repr=False)
     title: str  #: the document's, without the brand
+
+    def answer(self) -> Response:
+        """Return the page as the issuer answers it."""
+        pages = Pages(["portico.issuer"])
+        if self.error is not None:
+            return page_error(pages, self.error, brand=self.context["brand"])
+        return pages.render(self.template, self.context, form_action="'self'")
 
 
 def _login(name: str, title: str = "Log in", /, **more: Any) -> State:
@@ -62,16 +90,15 @@ def _consent(name: str, /, **more: Any) -> State:
     return State(name=name, template="consent.html", context={**CONSENT, **more}, title="Allow access")
 
 
-def _error(name: str, title: str, message: str, hint: str, code: str) -> State:
-    context = {"brand": BASE["brand"], "title": title, "message": message, "hint": hint, "code": code}
-    return State(name=name, template="error.html", context=context, title=f"Problem: {title}")
+def _error(name: str, title: str, error: PorticoError) -> State:
+    return State(name=f"error-{name}", error=error, context={"brand": BASE["brand"]}, title=f"Problem: {title}")
 
 
 STATES = (
     _login("login"),
     _login(
         "login-wrong",
-        "Problem: User name or password is wrong.",
+        "Problem: User name or password is wrong. \N{EN DASH} Log in",
         problem="User name or password is wrong.",
         name="ada",
     ),
@@ -94,15 +121,19 @@ STATES = (
     _consent("consent-long", **MONSTER),
     _consent("consent-long-provider", **MONSTER, provider=UNBROKEN, client_host=LONG_HOST, loopback_only=True),
     _consent("consent-rtl", brand=ARABIC, client=ARABIC, gateway=ARABIC, user=ARABIC),
-    _error(
-        "error-expired",
-        "This took too long",
-        "More than ten minutes passed since you began.",
-        "Go back to the application and connect it again.",
-        "flow_expired",
-    ),
-    _error("error-short", "Nothing here", "There is no such issuer.", "", "not_found"),
-    _error("error-long", LONG_NAME, UNBROKEN * 4, LONG_NAME, "x" * 60),
+    _error("expired", "This took too long", FlowExpired("More than ten minutes passed since you began.")),
+    _error("elsewhere", "This was begun in another browser", FlowElsewhere("This form was opened in another browser.")),
+    _error("finished", "This was answered already", FlowFinished("This form was sent already.")),
+    _error("forbidden", "This step cannot be finished", Forbidden("This form was sent by another site.")),
+    _error("request", "This request cannot be served", InvalidRequest("The application is not known here.")),
+    _error("redirect", "This request cannot be served", InvalidRedirectUri("The address is not allowed here.")),
+    _error("provider", "The login provider cannot be used", ServerError("The identity provider gave no tokens.")),
+    _error("provider-away", "The login provider cannot be used", TemporarilyUnavailable("It cannot be asked.")),
+    _error("limit", "Too many attempts", LimitExceeded("Too many requests from your network.", retry_after=20)),
+    _error("unavailable", "Not available right now", StorageUnavailable("The database cannot be reached.")),
+    _error("not-found", "Nothing here", NotFound("There is no such issuer.")),
+    _error("other", "This did not work", Conflict("It was changed by somebody else meanwhile.")),
+    _error("long", "This request cannot be served", InvalidRequest(UNBROKEN * 4)),
     State(
         name="logout",
         template="logout.html",
