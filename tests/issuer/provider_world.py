@@ -146,7 +146,7 @@ class ProvidedWorld(World):
     async def held_tokens(self) -> dict[str, Any]:
         """Return the tokens of the confidential client."""
         code = await self.code(HELD)
-        response = await self.redeem("", code, client_id=HELD, client_secret=HELD_SECRET)
+        response = await self.redeem(HELD, code, client_secret=HELD_SECRET)
         assert response.status_code == 200, response.text
         return response.json()
 
@@ -211,7 +211,7 @@ class SealedWorld(ProvidedWorld):
 
     async def hold(self) -> str:
         digest = hashlib.sha256(HELD_SECRET.encode()).hexdigest()
-        entry = {"id": HELD, "kind": "confidential", "redirectUris": [REDIRECT], "secretHash": digest}
+        entry = {"clientId": HELD, "redirectUris": [REDIRECT], "secretHash": digest}
         await self.set(clients=[entry])
         return HELD
 
