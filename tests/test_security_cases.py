@@ -30,6 +30,9 @@ OF_ISSUERS = {case for case in KNOWN if case[0] in "ABCEFG"} | {
     f"T{n}" for n in (1, 2, 3, 4, 5, 6, 9, 10, 13, 15, 16, 17, 18, 20, 22, 26, 27, 28)
 }
 
+#: Files whose tests are about providers without saying so each time: there is nothing of local users in them.
+_OF_PROVIDERS = re.compile(r"facade|provider|sealed|upstream")
+
 _ID = re.compile(r"[A-HT]\d{1,2}\Z")
 _STATE = re.compile(r"held\Z|(?:later|n/a): \S.*\Z")
 
@@ -40,7 +43,7 @@ class Named:
 
     test: str
     cases: frozenset[str]
-    connectors: frozenset[str]  #: empty: the test does not say
+    connectors: frozenset[str]  #: that the test says it is about, or its file's name; empty: neither does
 
 
 def _listed() -> dict[str, tuple[str, ...]]:
@@ -77,20 +80,32 @@ def _named_in(path: Path) -> Iterator[Named]:
         for target in node.targets
         if isinstance(target, ast.Name)
     }
-    whole = lists.get("pytestmark", ast.Constant(None))
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or not node.name.startswith("test_"):
-            continue
+    whole = [lists["pytestmark"]] if "pytestmark" in lists else []
+    place = str(path.relative_to(ROOT))
+    for node, outer in _tests_of(tree):
         names = {name.id for mark in node.decorator_list for name in ast.walk(mark) if isinstance(name, ast.Name)}
-        parts = [*node.decorator_list, *(lists[name] for name in names if name in lists)]
-        cases = {case for part in (*parts, whole) for case in _literals(part, "case")}
-        own = {connector for part in node.decorator_list for connector in _literals(part, "connector")}
-        connectors = own or _literals(whole, "connector")
+        own = [*node.decorator_list, *outer]
+        cases = {
+            case
+            for part in (*own, *whole, *(lists[name] for name in names & set(lists)))
+            for case in _literals(part, "case")
+        }
+        connectors = {one for part in own for one in _literals(part, "connector")}
+        connectors |= set() if connectors else {one for part in whole for one in _literals(part, "connector")}
         yield Named(
-            test=f"{path.relative_to(ROOT)}::{node.name}",
+            test=f"{place}::{node.name}",
             cases=frozenset(case for case in cases if _ID.match(case)),
-            connectors=frozenset(connectors),
+            connectors=frozenset(connectors or ({"oidc"} if _OF_PROVIDERS.search(place) else ())),
         )
+
+
+def _tests_of(tree: ast.Module) -> Iterator[tuple[ast.FunctionDef | ast.AsyncFunctionDef, list[ast.expr]]]:
+    """Yield each test with the decorators of its class."""
+    for holder in (tree, *(node for node in tree.body if isinstance(node, ast.ClassDef))):
+        outer = holder.decorator_list if isinstance(holder, ast.ClassDef) else []
+        for node in holder.body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+                yield node, outer
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +128,7 @@ def test_connectors_that_tests_name_exist(named: list[Named]):
 
 @pytest.mark.parametrize("connector", CONNECTORS)
 def test_what_is_held_for_a_connector_has_a_test_that_runs_with_it(named: list[Named], connector: str):
-    """``oidc`` only counts where a test says so; what says nothing is about local users, or about both alike."""
+    """What says nothing is about local users, or about what does not depend on who says who somebody is."""
     counting = [one for one in named if connector in one.connectors or (connector == "local" and not one.connectors)]
     tried = {case for one in counting for case in one.cases}
     assert {case for case, states in _of_connectors().items() if states[connector] == "held"} - tried == set()

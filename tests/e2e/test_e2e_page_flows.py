@@ -219,6 +219,7 @@ async def test_a_double_click_leads_to_the_application_or_says_what_to_do(house,
     assert await house.redeem(visit.answers[-1]["code"]) == 200
 
 
+@pytest.mark.connector("oidc")
 class TestProvider:
     """What only a provider brings along."""
 
