@@ -141,15 +141,30 @@ class House:
 
     async def visit(self, browser: Browser, *, scheme: Any = "light", scripts: bool = True, **more: str) -> Visit:
         """Open the authorization request in a browser that has no cookies; ``scripts`` are for axe alone."""
-        context = await browser.new_context(viewport=PHONE, color_scheme=scheme, java_script_enabled=scripts)
-        context.set_default_timeout(WAIT_MS)
-        page = await context.new_page()
         asked = self.world.request(self.client_id, redirect_uri=self.client.redirect_uri, **more)
-        visit = Visit(page=page, start=f"{self.world.url}/authorize?{urlencode(asked)}", answers=self.client.answers)
+        start = f"{self.world.url}/authorize?{urlencode(asked)}"
+        return await visit_at(browser, start, self.client, scheme=scheme, scripts=scripts)
 
-        page.on("console", visit.hear)
-        await visit.begin()
-        return visit
+
+async def visit_at(
+    browser: Browser, start: str, client: Client, *, scheme: Any = "light", scripts: bool = True
+) -> Visit:
+    """Open an authorization request in a browser that has no cookies."""
+    context = await browser.new_context(viewport=PHONE, color_scheme=scheme, java_script_enabled=scripts)
+    context.set_default_timeout(WAIT_MS)
+    visit = Visit(page=await context.new_page(), start=start, answers=client.answers)
+    visit.page.on("console", visit.hear)
+    await visit.begin()
+    return visit
+
+
+@asynccontextmanager
+async def waiting_client() -> AsyncIterator[Client]:
+    """Let an application wait at its callback on this computer."""
+    port = free_port()
+    client = Client(redirect_uri=f"http://127.0.0.1:{port}/callback")
+    async with _served(Starlette(routes=[Route("/callback", client.callback)]), port):
+        yield client
 
 
 @asynccontextmanager
@@ -172,12 +187,7 @@ async def page_world(
         await world.settle(title="Example Works", scopes=["mcp/invoke"], connectors=documents)
         await world.add_key()
         await _add_user(world)
-        client = Client(redirect_uri=f"http://127.0.0.1:{free_port()}/callback")
-        page = Starlette(routes=[Route("/callback", client.callback)])
-        async with (
-            _served(Starlette(routes=world.app.routes()), port),
-            _served(page, urlsplit(client.redirect_uri).port or 0),
-        ):
+        async with _served(Starlette(routes=world.app.routes()), port), waiting_client() as client:
             client_id = await world.register([client.redirect_uri], client_name="Claude Code")
             yield House(world=world, client=client, client_id=client_id)
     finally:
