@@ -64,7 +64,8 @@ def started_providers() -> Iterator[Providers]:
 
         def start(profile: str) -> IdentityProvider:
             if profile not in running:
-                made = identity_provider(profile, redirect_uris=CALLBACKS, resources=RESOURCES)
+                callbacks = [*CALLBACKS, *(f"{url}/{profile}" for url in CALLBACKS)]
+                made = identity_provider(profile, redirect_uris=callbacks, resources=RESOURCES)
                 running[profile] = stack.enter_context(made)
             return running[profile]
 
@@ -130,14 +131,19 @@ async def make_provided(provided: dict[str, Any], database_url: str) -> WorldMak
 
 
 @pytest.fixture
-async def make_sealed(provided: dict[str, Any], request: pytest.FixtureRequest) -> WorldMaker:
-    """Make a façade's issuer; with ``store`` it has a database of the kind that the test asks for."""
-    url = request.getfixturevalue("database_url") if "database_url" in request.fixturenames else ""
+def store_url() -> str:
+    """Modules whose façades have a store override it."""
+    return ""
+
+
+@pytest.fixture
+async def make_sealed(provided: dict[str, Any], store_url: str) -> WorldMaker:
+    """Make a façade's issuer; with ``store`` it has a database."""
 
     async def make(*profiles: str, store: bool = False, **more: Any) -> SealedWorld:
-        reopen = _opener(provided["stack"], url)
+        reopen = _opener(provided["stack"], store_url)
         if store:
-            await migrate(url)
+            await migrate(store_url)
         parts = {name: provided[name] for name in ("keyring", "clock", "fetcher", "directory")}
         idps = tuple(provided["providers"](profile) for profile in profiles)
         opened = await reopen() if store else None
