@@ -245,3 +245,19 @@ def test_the_environment_is_within_what_lambda_gives():
 def test_public_urls_are_https_and_have_no_path(filled):
     parts = urlsplit(filled.environment()["PORTICO_FACADE_PUBLIC_URL"])
     assert (parts.scheme, parts.path, parts.port) == ("https", "", None)
+
+
+def test_the_command_that_is_shown_gives_every_parameter_that_has_no_default():
+    page = (TEMPLATE.parent / "README.md").read_text()
+    given = set(
+        re.findall(r"\b([A-Z][A-Za-z]+)=[\"a-z]", page.partition("--parameter-overrides")[2].partition("```")[0])
+    )
+    parameters = read_template()["Parameters"]
+    assert given == {name for name, parameter in parameters.items() if "Default" not in parameter}
+    assert set(re.findall(r"^\| `([A-Z][A-Za-z]+)", page, re.MULTILINE)) <= set(parameters)
+
+
+def test_every_output_that_is_named_is_one():
+    page = (TEMPLATE.parent / "README.md").read_text()
+    named = set(re.findall(r"output\s+`([A-Z][A-Za-z]+)`", page)) | {"GatewayRoleName"}
+    assert {"McpUrl", "UserPoolId", "GatewayId", "FunctionUrl"} <= named <= set(read_template()["Outputs"])

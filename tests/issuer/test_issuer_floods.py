@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from ipaddress import ip_network
+from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,9 +17,17 @@ from starlette.applications import Starlette
 
 from portico.issuer import register
 from portico.issuer.client_documents import ClientDocuments
-from portico.issuer.outreach import CALLBACK_BURST, DOCUMENT_BURST, EXCHANGE_BURST, EXCHANGES_PER_SECOND, Outreach
+from portico.issuer.outreach import (
+    CALLBACK_BURST,
+    CALLBACKS_PER_SECOND,
+    DOCUMENT_BURST,
+    DOCUMENTS_PER_SECOND,
+    EXCHANGE_BURST,
+    EXCHANGES_PER_SECOND,
+    Outreach,
+)
 from portico.issuer.passwords import CHECKS_OF_ONE_ADDRESS, CONCURRENT_CHECKS, NICENESS, WAITING_CHECKS, PasswordCheck
-from portico.issuer.throttle import ACCOUNT_AT_ADDRESS, ADDRESS, LoginThrottle
+from portico.issuer.throttle import ACCOUNT_AT_ADDRESS, ADDRESS, LADDERS, Ladder, LoginThrottle
 from portico.model.errors import LimitExceeded
 from portico.service.app import App
 
@@ -353,3 +362,26 @@ def test_tokens_are_counted_where_a_provider_is_asked_and_nowhere_else(world: Wo
     assert refused.value.retry_after == pytest.approx(1 / EXCHANGES_PER_SECOND)
     outreach.for_exchange(facade, OTHER)
     outreach.for_exchange(local, FLOODER)
+
+
+# What is said about it
+
+
+def test_the_table_of_limits_is_what_is_enforced():
+    page = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
+    table = page.partition("### What one address may do\n")[2].partition("\n## ")[0]
+    rows = [
+        tuple(cell.strip() for cell in line.split("|")[2:4]) for line in table.splitlines() if line.startswith("| ")
+    ]
+
+    def locked(ladder: Ladder) -> tuple[str, str]:
+        return str(ladder.free), f"then locked for {ladder.first:.0f} s, doubling up to {ladder.longest / 60:.0f} min"
+
+    assert rows[1:] == [
+        (str(register.BURST), f"{register.PER_SECOND} a second"),
+        *map(locked, LADDERS),
+        (str(CHECKS_OF_ONE_ADDRESS), f"of all: {CONCURRENT_CHECKS} at a time, {WAITING_CHECKS} waiting"),
+        (str(DOCUMENT_BURST), f"{DOCUMENTS_PER_SECOND} a second"),
+        (str(CALLBACK_BURST), f"{CALLBACKS_PER_SECOND:.0f} a second"),
+        (str(EXCHANGE_BURST), f"{EXCHANGES_PER_SECOND:.0f} a second"),
+    ]
