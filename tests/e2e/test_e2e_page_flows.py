@@ -113,32 +113,6 @@ async def test_it_goes_without_a_script_engine_too(house, browser, connector):
     assert await house.redeem(visit.answers[0]["code"]) == 200
 
 
-async def test_a_wrong_password_is_said_where_it_was_typed(house, browser, connector):
-    if connector != "local":
-        pytest.skip("whether a password is right is the provider's to say")
-    visit = await house.visit(browser)
-    await visit.log_in(password="wrong")
-    assert (await visit.page.title()).startswith("Problem: User name or password is wrong.")
-    await visit.look("login-wrong")
-    await expect(visit.page.get_by_label("Password")).to_be_focused()
-    await visit.page.keyboard.type(PASSWORD)
-    async with visit.page.expect_navigation():
-        await visit.page.keyboard.press("Enter")
-    assert await visit.heading() == CONSENT
-
-
-async def test_who_guesses_too_often_is_told_to_wait_on_the_same_page(house, browser, connector):
-    if connector != "local":
-        pytest.skip("the provider counts its own guesses")
-    visit = await house.visit(browser)
-    for _ in range(MANY_GUESSES):
-        await visit.log_in(password="wrong")
-        if "Too many attempts" in await visit.page.title():
-            break
-    assert await visit.page.get_by_role("alert").inner_text() == "Too many attempts. Wait a little, then try again."
-    await visit.look("login-throttled")
-
-
 async def test_no_is_an_answer_that_the_application_gets(house, browser, connector):
     visit = await house.visit(browser)
     await at_consent(visit, connector)
@@ -220,6 +194,34 @@ async def test_a_double_click_leads_to_the_application_or_says_what_to_do(house,
 
 
 @pytest.mark.connector("oidc")
+class TestPassword:
+    """What only a password of ours brings along."""
+
+    @pytest.fixture
+    def connector(self):
+        return "local"
+
+    async def test_a_wrong_password_is_said_where_it_was_typed(self, house, browser):
+        visit = await house.visit(browser)
+        await visit.log_in(password="wrong")
+        assert (await visit.page.title()).startswith("Problem: User name or password is wrong.")
+        await visit.look("login-wrong")
+        await expect(visit.page.get_by_label("Password")).to_be_focused()
+        await visit.page.keyboard.type(PASSWORD)
+        async with visit.page.expect_navigation():
+            await visit.page.keyboard.press("Enter")
+        assert await visit.heading() == CONSENT
+
+    async def test_who_guesses_too_often_is_told_to_wait_on_the_same_page(self, house, browser):
+        visit = await house.visit(browser)
+        for _ in range(MANY_GUESSES):
+            await visit.log_in(password="wrong")
+            if "Too many attempts" in await visit.page.title():
+                break
+        assert await visit.page.get_by_role("alert").inner_text() == "Too many attempts. Wait a little, then try again."
+        await visit.look("login-throttled")
+
+
 class TestProvider:
     """What only a provider brings along."""
 
