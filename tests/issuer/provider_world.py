@@ -34,7 +34,11 @@ from portico.storage.engine import Database
 from support.provider.identity_provider import IdentityProvider, Recorded
 
 FACADE = "https://facade.example"
-CALLBACKS = (f"{PUBLIC_URL}/i/main/callback", f"{FACADE}/callback")
+CALLBACKS = tuple(
+    f"{place}/callback{name}"
+    for place in (f"{PUBLIC_URL}/i/main", FACADE)
+    for name in ("", "/strict", "/cognito")  # where an issuer has several connectors, each has a place of its own
+)
 RESOURCES = (f"{PUBLIC_URL}/g/tools/mcp", f"{FACADE}/mcp")
 SCOPES = ["mcp/invoke", "mcp/read"]
 HELD = "copilot"  #: the confidential client that :meth:`ProvidedWorld.hold` makes

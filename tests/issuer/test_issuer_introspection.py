@@ -1,16 +1,21 @@
 """Introspection (RFC 7662): who may know what of which token, in both ledgers."""
 
+import hashlib
 from typing import Any
 
 import pytest
-from issuer_world import MACHINE_SECRET, World
+from issuer_world import MACHINE_SECRET, REDIRECT, World
 from provider_world import HELD, HELD_SECRET, ProvidedWorld, SealedWorld, claims_of
 
 from portico.control import users as user_cases
 from portico.control.relaxations import Ground
 from portico.storage import clients
 
-pytestmark = [pytest.mark.case("C25"), pytest.mark.xdist_group("issuer-provider-worlds")]
+pytestmark = [
+    pytest.mark.case("C25"),
+    pytest.mark.connector("oidc"),
+    pytest.mark.xdist_group("issuer-introspection"),
+]
 
 INACTIVE = {"active": False}
 WORLDS = ("stored", "own", "wrap")
@@ -143,6 +148,28 @@ async def test_a_rotated_token_that_is_given_again_is_told_as_used(make_sealed: 
     other = await world.held_tokens()
     await refresh(world, other["refresh_token"])
     assert await told(world, first) == INACTIVE
+
+
+# Local users
+
+
+@pytest.mark.connector("local")
+async def test_a_client_of_local_users_learns_of_its_own_tokens_until_the_grant_ends(world: World):
+    digest = hashlib.sha256(HELD_SECRET.encode()).hexdigest()
+    await world.add_client(HELD, kind="confidential", secret_hash=digest, redirect_uris=(REDIRECT,))
+    issued = (await world.redeem(HELD, await world.code(HELD), client_secret=HELD_SECRET)).json()
+    async with world.http() as http:
+
+        async def asked(token: str) -> dict[str, Any]:
+            form = {"token": token}
+            return (await http.post(f"{world.path}/introspect", data=form, auth=(HELD, HELD_SECRET))).json()
+
+        for kind in ("access_token", "refresh_token"):
+            live = await asked(issued[kind])
+            assert (live["active"], live["client_id"], live["scope"]) == (True, HELD, "mcp/invoke")
+        form = {"token": issued["access_token"]}
+        assert (await http.post(f"{world.path}/revoke", data=form, auth=(HELD, HELD_SECRET))).status_code == 200
+        assert [await asked(issued[kind]) for kind in ("access_token", "refresh_token")] == [INACTIVE, INACTIVE]
 
 
 # Resource servers

@@ -12,7 +12,7 @@ from portico.issuer.round_trip import MAX_AT_ONCE
 from portico.storage import clients
 from support.provider.identity_provider import server_error
 
-pytestmark = pytest.mark.xdist_group("issuer-provider-worlds")
+pytestmark = pytest.mark.xdist_group("issuer-provider-login")
 
 
 @pytest.fixture

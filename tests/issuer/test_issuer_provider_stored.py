@@ -16,7 +16,7 @@ from portico.storage import users
 from portico.storage.users import UserRow
 from support.provider.identity_provider import error, html_page, server_error
 
-pytestmark = pytest.mark.xdist_group("issuer-provider-worlds")
+pytestmark = pytest.mark.xdist_group("issuer-provider-stored")
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from portico.storage.grants import GrantRow
 from support.outage import writes_locked
 from support.provider.identity_provider import server_error, slow
 
-pytestmark = pytest.mark.xdist_group("issuer-provider-worlds")
+pytestmark = [pytest.mark.connector("oidc"), pytest.mark.xdist_group("issuer-recheck")]
 
 AT_ONCE = 50
 

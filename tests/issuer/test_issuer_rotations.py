@@ -18,7 +18,7 @@ from portico.storage.migrate import migrate
 from support.outage import writes_locked
 from support.provider.identity_provider import server_error, slow
 
-pytestmark = pytest.mark.xdist_group("issuer-provider-worlds")
+pytestmark = [pytest.mark.connector("oidc"), pytest.mark.xdist_group("issuer-rotations")]
 
 Pair = tuple[SealedWorld, SealedWorld]
 

@@ -12,7 +12,7 @@ from portico.crypto.keyring import Keyring
 from portico.model.errors import InvalidToken
 from support.provider.identity_provider import error, html_page, server_error
 
-pytestmark = pytest.mark.xdist_group("issuer-provider-worlds")
+pytestmark = pytest.mark.xdist_group("issuer-sealed")
 
 DAY = 24 * 3600
 

@@ -18,7 +18,7 @@ from portico.oauth.token import sign_access_token, token_digest
 from portico.storage.engine import Database
 from portico.storage.migrate import migrate
 
-pytestmark = pytest.mark.xdist_group("issuer-provider-worlds")
+pytestmark = [pytest.mark.connector("oidc"), pytest.mark.xdist_group("issuer-wrapping")]
 
 LONG = {"access_token": {"groups": [f"group-{number:04}" for number in range(700)]}}
 KEY = SigningKey.generate()
