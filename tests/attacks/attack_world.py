@@ -35,7 +35,7 @@ from support.provider.identity_provider import IdentityProvider
 
 FACADE = "https://facade.example"
 ELSEWHERE = "https://elsewhere.example"  #: another façade, with the same keyring
-CALLBACKS = (f"{PUBLIC_URL}/i/main/callback", f"{FACADE}/callback", f"{ELSEWHERE}/callback")
+ISSUERS = (f"{PUBLIC_URL}/i/main", FACADE, ELSEWHERE)
 RESOURCES = (f"{PUBLIC_URL}/g/tools/mcp", f"{FACADE}/mcp", f"{ELSEWHERE}/mcp")
 SCOPES = ["mcp/invoke", "mcp/read"]
 

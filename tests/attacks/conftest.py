@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from attacks.attack_world import (
-    CALLBACKS,
     FACADE,
+    ISSUERS,
     RESOURCES,
     AttackedWorld,
     FacadeWorld,
@@ -24,6 +24,7 @@ from attacks.attack_world import (
 )
 from net.raw_server import RawServer
 from portico.crypto.keyring import Keyring
+from portico.issuer.providers import callback_url
 from portico.storage.engine import Database
 from portico.storage.migrate import migrate
 from support.provider.identity_provider import IdentityProvider, identity_provider
@@ -56,7 +57,8 @@ def started_providers() -> Iterator[dict[str, IdentityProvider]]:
 
         def start(profile: str) -> IdentityProvider:
             if profile not in running:
-                made = identity_provider(profile, redirect_uris=CALLBACKS, resources=RESOURCES)
+                callbacks = [callback_url(issuer, name) for issuer in ISSUERS for name in ("", profile)]
+                made = identity_provider(profile, redirect_uris=callbacks, resources=RESOURCES)
                 running[profile] = stack.enter_context(made)
             return running[profile]
 

@@ -61,6 +61,7 @@ def _endpoints(path: str) -> tuple[Endpoint, ...]:
         Endpoint(path=f"{path}/login", method="POST", surface="page", handler=login),
         Endpoint(path=f"{path}/consent", method="POST", surface="page", handler=consent),
         Endpoint(path=f"{path}/callback", method="GET", surface="page", handler=callback),
+        Endpoint(path=f"{path}/callback/{{connector}}", method="GET", surface="page", handler=callback),
         Endpoint(path=f"{path}/logout", method="GET POST", surface="page", handler=logout),
         Endpoint(path=f"{path}/token", method="POST", surface="json", handler=token),
         Endpoint(path=f"{path}/revoke", method="POST", surface="json", handler=revoke),

@@ -64,10 +64,10 @@ class Provider:
         ``clock`` judges tokens (seconds since the epoch), ``monotonic`` ages what is cached. Nothing is fetched yet.
         """
         self.settings = settings
+        self.redirect_uri = redirect_uri  #: our own callback, as this provider knows it
         self._adapter = adapter_of(settings)
         self._secret = secret
         self._fetcher = fetcher
-        self._redirect_uri = redirect_uri
         self._clock = clock
         self._metadata = ProviderDocument(
             self._load_metadata, fresh=METADATA_FRESH, stale=STALE_LIMIT, monotonic=monotonic
@@ -88,7 +88,7 @@ class Provider:
         """
         metadata = await self._metadata.get()
         return upstream_authorize.authorization_url(
-            self._adapter, self.settings, metadata, asked, redirect_uri=self._redirect_uri
+            self._adapter, self.settings, metadata, asked, redirect_uri=self.redirect_uri
         )
 
     async def judge_callback(self, parameters: Parameters) -> str:
@@ -111,7 +111,7 @@ class Provider:
         if self._adapter.metadata is None:
             await self._keys.get()  # before the code is spent: without keys it would be for nothing
         form = upstream_tokens.code_request(
-            self.settings, code=code, verifier=verifier, redirect_uri=self._redirect_uri, resource=self._told(resource)
+            self.settings, code=code, verifier=verifier, redirect_uri=self.redirect_uri, resource=self._told(resource)
         )
         answer = await self._ask_for_tokens(form)
         claims: Mapping[str, Any] = {}

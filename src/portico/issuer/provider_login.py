@@ -9,11 +9,12 @@ from starlette.responses import Response
 from portico.issuer.flow import ConsentForm
 from portico.issuer.people import address_of
 from portico.issuer.powers import Powers
+from portico.issuer.providers import callback_url
 from portico.issuer.rendering import page_error
 from portico.issuer.round_trip import carry, forget, recall
 from portico.issuer.store import Issuer
 from portico.issuer.transaction import Transaction
-from portico.model.errors import InvalidRequest, OAuthError, PorticoError
+from portico.model.errors import Forbidden, InvalidRequest, OAuthError, PorticoError
 from portico.oauth.authorize import AuthorizationRequest, check_redirect, error_url, judge_scopes, success_url
 from portico.oauth.client import Client
 from portico.oauth.parameters import Parameters
@@ -69,6 +70,7 @@ async def callback(powers: Powers, issuer: Issuer, request: Request) -> Response
     transaction = recall(powers, issuer, request, state)
     powers.outreach.for_callback(address_of(request))  # a forged answer costs nobody anything, so only others count
     try:
+        _judge_place(issuer, request, transaction)
         response = await _answer(powers, issuer, transaction, parameters)
     except PorticoError as error:
         response = page_error(powers.pages, error, brand=issuer.title)
@@ -96,6 +98,17 @@ def judge_again(powers: Powers, issuer: Issuer, asked: AuthorizationRequest, cli
     """
     judge_scopes(" ".join(asked.scopes), allowed=client.scopes or issuer.settings.scopes, default=())
     choose_resource((asked.resource,), default="", resources=powers.resources(issuer.url))
+
+
+def _judge_place(issuer: Issuer, request: Request, transaction: Transaction) -> None:
+    """Check that the answer came to the place of the provider that was asked, before anything of it is looked at.
+
+    Raises:
+        Forbidden: it came to another's.
+    """
+    came_to = callback_url(issuer.url, str(request.path_params.get("connector", "")))
+    if came_to != issuer.provider(transaction.connector).redirect_uri:
+        raise Forbidden("The answer is another identity provider's.", detail=f"it came to {came_to}")
 
 
 async def _answer(powers: Powers, issuer: Issuer, transaction: Transaction, parameters: Parameters) -> Response:

@@ -194,6 +194,7 @@ def compile_issuer(
     ``keys`` are the public JWKs; ``secrets`` those of connectors by name, one that is missing closes its connector.
     """
     key_set = {"keys": list(keys)}
+    providing = [connector for connector in settings.connectors if connector.type != "local"]
     return Issuer(
         settings=settings,
         url=url,
@@ -203,9 +204,9 @@ def compile_issuer(
         verification_keys=load_keys(key_set).keys,
         signing_key=signing_key,
         providers={
-            connector.name: providers.of(url, connector, secrets[connector.name])
-            for connector in settings.connectors
-            if connector.type != "local" and connector.name in secrets
+            connector.name: providers.of(url, connector, secrets[connector.name], alone=len(providing) == 1)
+            for connector in providing
+            if connector.name in secrets
         },
         tokens=tokens,
     )
