@@ -168,6 +168,8 @@ async def test_the_page_of_a_provider_that_cannot_be_asked_comes_without_its_lin
     page = await visit(Browser(world))
     assert GONE in page.text
     assert "The provider" not in page.text
+    await world.app.aclose()
+    await world.fetcher.aclose()
 
 
 @pytest.mark.parametrize("path", ["login", "consent"])
