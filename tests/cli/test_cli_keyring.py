@@ -4,6 +4,7 @@ import stat
 import pytest
 
 from portico.crypto.keyring import Keyring
+from portico.model.errors import SealError
 
 
 def kids(place):
@@ -158,3 +159,61 @@ def test_the_file_may_be_named_in_place_of_a_configuration(bare):
     assert [row["state"] for row in bare.json("keyring", "list", "--file", file)][1].startswith("retired")
     bare.succeed("keyring", "drop", former, "--yes", "--file", file)
     assert [row["id"] for row in bare.json("keyring", "list", "--file", file)] == [newest]
+
+
+@pytest.mark.case("H05")
+def test_a_retired_key_stays_in_the_file_and_opens_ids_of_clients_and_no_login(place):
+    before = Keyring.parse(place.keyring.read_text())
+    client_id, login = before.seal("client-id", b"kept"), before.seal("browser-session", b"over")
+    [former] = kids(place)
+    place.succeed("keyring", "rotate")
+    done = place.succeed("keyring", "retire", former)
+    assert f"{former} is retired" in done
+    after = Keyring.parse(place.keyring.read_text())
+    assert after.retired == {former}
+    assert after.open("client-id", client_id) == b"kept"
+    with pytest.raises(SealError):
+        after.open("browser-session", login)
+    assert [key["state"].partition(":")[0] for key in place.json("keyring", "list")] == ["seals and opens", "retired"]
+    assert stat.S_IMODE(place.keyring.stat().st_mode) == 0o600
+
+
+def test_a_key_is_retired_once_and_more_often_is_no_harm(place):
+    [former] = kids(place)
+    place.succeed("keyring", "rotate")
+    for _ in range(2):
+        place.succeed("keyring", "retire", former)
+    assert place.keyring.read_text().count("~") == 1
+
+
+def test_the_key_that_seals_and_an_unknown_one_are_not_retired(place):
+    before = place.keyring.read_bytes()
+    [only] = kids(place)
+    assert "Put a new one in front first" in place.fail("keyring", "retire", only)
+    assert f"it has: {only}" in place.fail("keyring", "retire", "k0")
+    place.succeed("keyring", "rotate")
+    assert "Put a new one in front first" in place.fail("keyring", "retire", kids(place)[0])
+    assert before.splitlines()[-1] in place.keyring.read_bytes()
+
+
+def test_a_retired_key_can_be_dropped_and_never_comes_to_stand_in_front(place):
+    for _ in range(2):
+        place.succeed("keyring", "rotate")
+    newest, middle, oldest = kids(place)
+    place.succeed("keyring", "retire", middle)
+    before = place.keyring.read_bytes()
+    assert "Put a new one in front first" in place.fail("keyring", "drop", newest, "--yes")
+    assert place.keyring.read_bytes() == before
+    place.succeed("keyring", "drop", middle, "--yes")
+    assert kids(place) == [newest, oldest]
+    place.succeed("keyring", "drop", newest, "--yes")
+    assert kids(place) == [oldest]
+
+
+def test_signing_keys_in_the_database_outlive_the_retirement_of_their_sealing_key(place):
+    [former] = kids(place)
+    before = signing(place)
+    place.succeed("keyring", "rotate")
+    place.succeed("keyring", "retire", former)
+    place.apply()
+    assert signing(place) == before

@@ -76,7 +76,7 @@ def rotate(config: Path, file: Path | None) -> None:
 @click.argument("kid")
 @_place_options
 def retire(kid: str, config: Path, file: Path | None) -> None:
-    """Let the sealing key KID open nothing more than the ids of clients that registered under it.
+    """Let the sealing key KID open only ids of clients that registered under it, and what lies in the database.
 
     The routine end of a key that was rotated out: people log in again where a session or token is of that key, and
     clients, which do not recover from a dead id, keep theirs.
