@@ -15,11 +15,11 @@ from portico.issuer.clients import client_digest
 from portico.issuer.powers import Powers
 from portico.issuer.rendering import json_answer
 from portico.issuer.store import Issuer
-from portico.issuer.token import known_client
+from portico.issuer.token import known_client, proven_client
 from portico.model.errors import InvalidToken
 from portico.oauth.access_token import AccessToken, check_time
 from portico.oauth.client import Client
-from portico.oauth.token import judge_client, refused_client
+from portico.oauth.token import refused_client
 from portico.web.forms import read_form
 
 INTROSPECTION_SCOPE: Final = "portico/introspect"
@@ -38,7 +38,7 @@ async def introspect(powers: Powers, issuer: Issuer, request: Request) -> Respon
     parameters.no_repeats(but="")
     token = parameters.required("token")
     claimed = known_client(powers, issuer, request, parameters)
-    client = judge_client(claimed, await powers.ledger.find_client(issuer, claimed.client_id))
+    client = await proven_client(powers, issuer, claimed)
     if not client.authenticates:
         raise refused_client()
     access = own_token(issuer, token)

@@ -12,7 +12,7 @@ from portico.issuer.people import address_of
 from portico.issuer.powers import Powers
 from portico.issuer.rendering import json_answer
 from portico.issuer.store import Issuer
-from portico.model.errors import InvalidGrant, InvalidRequest
+from portico.model.errors import InvalidClient, InvalidClientMetadata, InvalidGrant, InvalidRequest
 from portico.oauth.authorize import judge_scopes
 from portico.oauth.client import Client
 from portico.oauth.parameters import Parameters
@@ -93,9 +93,23 @@ async def _for_person(
     return issued
 
 
+async def proven_client(powers: Powers, issuer: Issuer, claimed: ClaimedClient) -> Client:
+    """Return the client when it is proven.
+
+    Raises:
+        InvalidClient: it is not, or its own metadata cannot be used.
+        StorageUnavailable: it cannot be known.
+    """
+    try:
+        client = await powers.ledger.find_client(issuer, claimed.client_id)
+    except InvalidClientMetadata as error:
+        raise InvalidClient(error.public) from error
+    return judge_client(claimed, client)
+
+
 async def _for_machine(powers: Powers, issuer: Issuer, claimed: ClaimedClient, asked: ClientCredentials) -> Issued:
     """Client credentials read the client's row and write nothing; there is no refresh token (section 4.4.3)."""
-    client = judge_client(claimed, await powers.ledger.find_client(issuer, claimed.client_id))
+    client = await proven_client(powers, issuer, claimed)
     judge_grant_type(asked, client)
     return Issued(
         subject=client.id,

@@ -32,8 +32,8 @@ from portico.service.app import App
 from portico.service.facade_issuer import IssuerSide, make_issuer
 from portico.service.facade_settings import MCP_PATH, FacadeSettings
 from portico.service.keyring_source import KeyringSource
-from portico.service.serve import handling
 from portico.service.server import Server, bind
+from portico.service.signals import handling
 from portico.storage.engine import Database
 from portico.storage.migrate import migrate
 from portico.telemetry import logs

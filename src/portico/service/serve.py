@@ -5,9 +5,8 @@ import gc
 import inspect
 import signal
 import socket
-import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, cast
@@ -20,6 +19,7 @@ from portico.service.channel import ADMIN, CLOSED, LEAVING, PUBLIC, READY, Chann
 from portico.service.seat import internal_listen, seat_alone, seat_of_worker
 from portico.service.server import Server, bind
 from portico.service.settings import Settings
+from portico.service.signals import handling
 from portico.service.wiring import Service, open_service
 from portico.storage.engine import Database
 from portico.telemetry import logs
@@ -215,22 +215,6 @@ def _admin_app(service: Service) -> App:
         hosts |= {urlsplit(service.seat.url).netloc.rpartition(":")[0] or urlsplit(service.seat.url).netloc}
     administration = service.administration
     return App(data_plane=administration, pages=administration, allowed_hosts=hosts, internal=True)
-
-
-@contextmanager
-def handling(handlers: Mapping[signal.Signals, Callable[[], object]]) -> Generator[None]:
-    """Handle signals where that is possible: in the main thread."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    loop = asyncio.get_running_loop()
-    for number, handler in handlers.items():
-        loop.add_signal_handler(number, handler)
-    try:
-        yield
-    finally:
-        for number in handlers:
-            loop.remove_signal_handler(number)
 
 
 async def _unwrapped(work: Coroutine[object, object, None]) -> None:

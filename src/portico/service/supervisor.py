@@ -31,9 +31,9 @@ from portico.service.keyring_file import read_keyring
 from portico.service.preparation import make_directory, prepared
 from portico.service.process_settings import environment_of
 from portico.service.seat import JOURNAL_DIRECTORY
-from portico.service.serve import handling
 from portico.service.server import BACKLOG, CANCEL_SECONDS, bind
 from portico.service.settings import Settings, load_settings
+from portico.service.signals import handling
 from portico.service.watch import ConfigWatch
 from portico.service.worker import Worker
 from portico.storage.engine import Database
