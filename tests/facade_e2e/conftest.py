@@ -4,6 +4,8 @@ import pytest
 
 from support.provider.facade_rig import HOUR, facade_rig
 
+pytest.register_assert_rewrite("flows", "provider_course")
+
 
 @pytest.fixture(scope="session")
 def running(request, tmp_path_factory):

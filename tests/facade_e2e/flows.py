@@ -12,7 +12,7 @@ from support.provider.facade_rig import FacadeRig
 from support.provider.identity_provider import PROFILES
 
 BOUND = 60.0  #: seconds that a token may take to end and be replaced, on a busy machine
-SHORT = 6  #: seconds that the provider's tokens hold where a client has to refresh
+SHORT = 8  #: seconds that the provider's tokens hold where a client has to refresh: half of it, as we say it
 #: Providers whose tokens a client may bear itself: those of Google open Google, and Entra's are for another resource.
 PASSTHROUGH = ("cognito", "okta", "strict")
 ASKS_AGAIN = ("okta", "google", "strict")  #: providers that give a refresh token for ``prompt=consent`` only

@@ -7,6 +7,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from e2e.python_sdk import Memory, provider_for
+from support.provider.facade_rig import facade_rig
 
 pytestmark = pytest.mark.e2e
 
@@ -82,3 +83,21 @@ async def test_an_account_that_ended_is_not_refreshed_and_the_person_is_asked_ag
         await until_refreshed(rig, lambda: add(client))
     assert grants(rig)[:3] == ["authorization_code", "refresh_token", "authorization_code"]
     assert len(person.pages) == 2 * seen
+
+
+@pytest.mark.xdist_group("facade-cognito")
+@pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
+async def test_with_passthrough_it_calls_the_other_gateway_itself(tmp_path, mode):
+    with facade_rig("cognito", tokens="passthrough", directory=tmp_path, named_by_gateway=True) as rig:
+        rig.idp.change(access_seconds=SHORT)
+        person, storage = rig.person(), Memory()
+        auth = provider_for(rig.gateway.mcp_url, person, storage)
+        async with (
+            httpx2.AsyncClient(auth=auth, timeout=30, trust_env=False) as http,
+            Client(streamable_http_client(rig.gateway.mcp_url, http_client=http), mode=mode) as client,
+        ):
+            await add(client)
+            await until_refreshed(rig, lambda: add(client))
+        assert not [line for _port, line in rig.proxy.seen if "/mcp " in line]
+        check_pages(rig, person.pages, "Python SDK test", rig.gateway.mcp_url)
+        check_manners(rig)

@@ -12,8 +12,8 @@ from portico.oauth.jwt import parse, verify
 from portico.oauth.token import access_token_claims, sign_access_token, token_document
 from portico.web.sessions import new_token
 
-EARLY_SECONDS: Final = 60  #: that a client is made to refresh before the provider's token ends, at most
-EARLY_PART: Final = 10  #: of a short life that is cut off instead
+EARLY_SECONDS: Final = (5, 60)  #: that a client is made to refresh before the provider's token ends, at least and most
+EARLY_PART: Final = 10  #: of the token's life, between the two
 
 
 async def answer(powers: Powers, issuer: Issuer, issued: Issued) -> dict[str, Any]:
@@ -85,4 +85,6 @@ def _cut(seconds: int) -> int:
     A client counts from when it got our answer, the provider from before. Told the whole time, it would bear the token
     into a refusal, and some then send their person to log in instead of refreshing (the MCP Python SDK).
     """
-    return max(1, seconds - max(1, min(EARLY_SECONDS, seconds // EARLY_PART)))
+    least, most = EARLY_SECONDS
+    early = max(least, min(seconds // EARLY_PART, most))
+    return max(1, seconds - min(early, seconds // 2))

@@ -8,7 +8,7 @@ the configuration, those that registered and hold themselves in their ids, and t
 import hmac
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from portico.issuer.client_documents import ClientDocuments
@@ -51,17 +51,30 @@ class SealedLedger:
     """A :class:`~portico.issuer.ledger.Ledger` of one issuer, without rows."""
 
     def __init__(
-        self, means: Means, documents: ClientDocuments, remembered: Remembered, held: Mapping[str, Client]
+        self,
+        means: Means,
+        documents: ClientDocuments,
+        remembered: Remembered,
+        held: Mapping[str, Client],
+        *,
+        default_resource: str,
     ) -> None:
-        """Take what tokens are made with, and the clients of the configuration by id."""
+        """Take what tokens are made with, the clients of the configuration by id, and what is meant by no resource."""
         self._means = means
         self._documents = documents
         self._remembered = remembered
         self._held = held
+        self._default_resource = default_resource
         self._rotations = Rotations(means, remembered)
 
     async def find_client(self, issuer: Issuer, client_id: str) -> Client | None:
         """Return a living client; see :class:`~portico.issuer.ledger.Ledger`."""
+        client = await self._found(issuer, client_id)
+        if client is None or client.default_resource:
+            return client
+        return replace(client, default_resource=self._default_resource)
+
+    async def _found(self, issuer: Issuer, client_id: str) -> Client | None:
         if not well_formed(client_id):
             return None
         held = self._held.get(client_id)

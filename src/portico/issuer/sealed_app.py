@@ -42,6 +42,7 @@ class SealedIssuerApp:
         *,
         tokens: TokenMode,
         resource: str,
+        direct_resources: Sequence[str] = (),
         clients: Mapping[str, Client],
         keyring: Keyring,
         fetcher: Fetcher,
@@ -51,14 +52,17 @@ class SealedIssuerApp:
         clock: Callable[[], float] = time.time,
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        """Take the powers. ``clients`` are those of the configuration, ``resource`` the one that tokens are for."""
+        """Take the powers. ``clients`` are those of the configuration, ``resource`` the one that tokens are for.
+
+        ``direct_resources`` may be asked for too: servers that clients call without us, with the provider's tokens.
+        """
         self._providers = Providers(fetcher, clock=clock)
         self._documents = ClientDocuments(fetcher, clock=clock)
         self._remembered = remembered
         self.source = KeyedIssuer(settings, public_url, keyring, self._providers, tokens)
         self.wrapping = Wrapping(keyring, remembered, random=random)
         means = Means(keyring=keyring, clock=clock, random=random)
-        self._ledger = SealedLedger(means, self._documents, remembered, clients)
+        self._ledger = SealedLedger(means, self._documents, remembered, clients, default_resource=resource)
         self._powers = Powers(
             public_url=public_url,
             keyring=keyring,
@@ -66,7 +70,7 @@ class SealedIssuerApp:
             ledger=self._ledger,
             local=None,
             wrapping=self.wrapping,
-            resources=lambda _issuer: (resource,),
+            resources=lambda _issuer: (resource, *direct_resources),
             resource_name=lambda _resource: settings.title,
             clock=clock,
             random=random,

@@ -22,11 +22,13 @@ from portico.facade.admitted import Admit, Admitted
 from portico.issuer.clients import living
 from portico.issuer.remembered import Remembered
 from portico.issuer.sealed_app import KeyedIssuer, SealedIssuerApp
+from portico.model.errors import InputError
 from portico.model.gateway import JwtAuthorizer
 from portico.model.principal import ANONYMOUS
 from portico.model.secret import Secret
 from portico.net.fetch import Fetcher
 from portico.oauth.metadata import discovery_urls
+from portico.oauth.resource import canonical_resource
 from portico.service.facade_settings import FacadeSettings
 from portico.storage.engine import Database
 
@@ -57,6 +59,7 @@ def make_issuer(
         settings.issuer,
         tokens=settings.tokens,
         resource=settings.resource,
+        direct_resources=_direct(settings),
         clients={row.client_id: client for row in settings.clients if (client := living(row)) is not None},
         keyring=keyring,
         fetcher=fetcher,
@@ -104,6 +107,16 @@ class _DerivedKeys:
         if kid and kid not in issuer.verification_keys and self._keyring.look_again():
             issuer = self._source.current()  # another replica signs with a key that was not read here yet
         return IssuerKeys(issuer=issuer.url, own=True, keys=issuer.verification_keys)
+
+
+def _direct(settings: FacadeSettings) -> tuple[str, ...]:
+    """Return the server behind by its own URL: with ``passthrough`` clients may call it there (RFC 8707)."""
+    if settings.tokens != "passthrough":
+        return ()
+    try:
+        return (canonical_resource(settings.upstream.url.partition("?")[0]),)
+    except InputError:  # a URL that can be called and is too long to be named
+        return ()
 
 
 def _bearer(token: str) -> Secret:

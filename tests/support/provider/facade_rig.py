@@ -104,6 +104,7 @@ def facade_rig(
     tokens: str = "wrap",
     directory: Path,
     access_seconds: int = HOUR,
+    named_by_gateway: bool = False,
     host: str = "127.0.0.1",
     connector: dict[str, Any] | None = None,
     issuer: dict[str, Any] | None = None,
@@ -112,6 +113,7 @@ def facade_rig(
 ) -> Generator[FacadeRig]:
     """Run everything until the block ends.
 
+    ``named_by_gateway``: the gateway behind tells its own clients to log in at the façade.
     ``connector``, ``issuer``, ``facade``: members over those that the documents have anyway. ``provider``: arguments
     for :func:`identity_provider`. ``host``: the provider's name, e.g. ``localhost`` to be another site.
     """
@@ -130,7 +132,10 @@ def facade_rig(
                 **provider or {},
             )
         )
-        gateway = stack.enter_context(other_gateway(idp, log=directory / "gateway.log", wait=False))
+        server = public_url if named_by_gateway else idp.issuer
+        gateway = stack.enter_context(
+            other_gateway(idp, log=directory / "gateway.log", authorization_server=server, wait=False)
+        )
         document: dict[str, Any] = {
             "public_url": public_url,
             "keyring": str(directory / "keyring"),

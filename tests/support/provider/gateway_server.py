@@ -16,6 +16,8 @@ from fastmcp.server.auth.providers.introspection import IntrospectionTokenVerifi
 from fastmcp.server.auth.providers.jwt import JWTVerifier
 from fastmcp.server.dependencies import get_access_token, get_http_headers
 from pydantic import AnyHttpUrl
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 MAX_STEPS = 100
 
@@ -89,9 +91,22 @@ def server(settings: dict[str, Any]) -> FastMCP[Any]:
     return made
 
 
+def exact(app: ASGIApp, settings: dict[str, Any]) -> ASGIApp:
+    """Name the authorization server byte for byte: FastMCP would end an origin with a slash, which clients refuse."""
+    document = {"resource": f"{settings['base_url']}/mcp", "authorization_servers": [settings["authorization_server"]]}
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope.get("path") == "/.well-known/oauth-protected-resource/mcp":
+            await JSONResponse(document)(scope, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    return serve
+
+
 def main() -> None:
     settings = json.loads(os.environ["OTHER_GATEWAY"])
-    app = server(settings).http_app(path="/mcp", stateless_http=settings["stateless"])
+    app = exact(server(settings).http_app(path="/mcp", stateless_http=settings["stateless"]), settings)
     uvicorn.run(app, host="127.0.0.1", port=settings["port"], log_level="warning", access_log=False)
 
 
