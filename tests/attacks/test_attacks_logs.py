@@ -1,32 +1,30 @@
 """No secret of a whole flow stands in any log: neither ours, nor the person's, nor the provider's (H10, T27)."""
 
+import io
+import json
 import logging
+from collections.abc import Callable, Iterator
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import structlog
 
-from attacks.attack_world import AttackedWorld, Browser, FacadeWorld, ProviderWorld, query_of
+from attacks.attack_world import AttackedWorld, Browser, FacadeWorld, ProviderWorld, query_of, with_query
 from issuer.issuer_world import VERIFIER
 from portico.telemetry import logs
 from support.provider.identity_provider import error, html_page
 
 
 @pytest.fixture
-def told(capfd: pytest.CaptureFixture[str]):
+def told() -> Iterator[Callable[[], str]]:
     """Log as a process does, everything, and return what was written."""
-    root = logging.getLogger()
+    root, stream = logging.getLogger(), io.StringIO()
     before = root.handlers, root.level
-    logs.configure(json=True, level="debug")
+    logs.configure(json=True, level="debug", stream=stream)
     theirs = [logging.getLogger(name) for name in ("httpx2", "httpcore2")]  # the test's browser, no part of ours
     for logger in theirs:
         logger.setLevel("ERROR")
-
-    def read() -> str:
-        captured = capfd.readouterr()
-        return captured.out + captured.err
-
-    yield read
+    yield stream.getvalue
     root.handlers, level = before
     root.setLevel(level)
     for logger in theirs:
@@ -66,7 +64,8 @@ async def test_a_whole_flow_with_its_failures_logs_no_secret(world: ProviderWorl
         secrets |= {seen.form.get(name, "") for name in ("code", "code_verifier", "refresh_token", "client_secret")}
         secrets.add(seen.headers.get("authorization", "").partition(" ")[2])
     written = told()
-    assert written or not isinstance(world, FacadeWorld), "nothing was logged, so nothing was looked at"
+    assert "login_refused" in written, "nothing was logged, so nothing was looked at"
+    assert "invalid_client" in written
     assert [secret for secret in secrets if len(secret) > 8 and secret in written] == []
 
 
@@ -86,6 +85,21 @@ async def fail_in_every_way(world: ProviderWorld, client_id: str, refresh_token:
         await world.redeem(client_id, told["code"])
     await world.redeem(client_id, refresh_token)
     await world.refresh(client_id, refresh_token + "x")
+
+
+@pytest.mark.case("B14")
+@pytest.mark.connector("oidc")
+async def test_the_administrator_reads_in_the_log_what_the_client_is_not_told(
+    world: ProviderWorld, client_id: str, told
+):
+    browser = Browser(world)
+    url = await world.captured(browser, client_id)
+    words = "AADSTS65001: the person has not consented"
+    response = await browser.http.get(with_query(url, code=None, error="invalid_scope", error_description=words))
+    assert "AADSTS" not in response.headers["location"]
+    [line] = [json.loads(line) for line in told().splitlines() if "AADSTS65001" in line]
+    assert (line["event"], line["error"], line["level"]) == ("login_refused", "server_error", "warning")
+    assert words in line["detail"]
 
 
 @pytest.mark.case("T27", "B26")

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from portico.crypto.keyring import Keyring
-from portico.issuer import documents, register
+from portico.issuer import documents, faults, register
 from portico.issuer.authorize import authorize
 from portico.issuer.client_documents import ClientDocuments
 from portico.issuer.consent import consent
@@ -174,6 +174,7 @@ class _Served:
         try:
             response = await self._answer(issuer, request)
         except PorticoError as error:
+            faults.record(request, issuer, error)
             response = self._refuse(error, issuer)
         await response(scope, receive, send)
 

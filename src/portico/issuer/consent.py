@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from portico.issuer.clients import find_client
+from portico.issuer.faults import record
 from portico.issuer.flow import ConsentForm, bind, browser_of, open_consent, seal_consent, seal_provider_consent
 from portico.issuer.grants import Granted, write_grant
 from portico.issuer.people import LoggedIn, session_of, user_of
@@ -129,6 +130,7 @@ async def _answer_before_login(
         judge_again(powers, issuer, asked, client)
         return await to_provider(powers, issuer, request, form)
     except OAuthError as error:
+        record(request, issuer, error)
         return see_other(error_url(asked.redirect_uri, error, state=asked.state, issuer=issuer.url))
 
 

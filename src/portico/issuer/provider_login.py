@@ -6,6 +6,7 @@ import hashlib
 from starlette.requests import Request
 from starlette.responses import Response
 
+from portico.issuer.faults import record
 from portico.issuer.flow import ConsentForm
 from portico.issuer.people import address_of
 from portico.issuer.powers import Powers
@@ -71,8 +72,9 @@ async def callback(powers: Powers, issuer: Issuer, request: Request) -> Response
     powers.outreach.for_callback(address_of(request))  # a forged answer costs nobody anything, so only others count
     try:
         _judge_place(issuer, request, transaction)
-        response = await _answer(powers, issuer, transaction, parameters)
+        response = await _answer(powers, issuer, request, transaction, parameters)
     except PorticoError as error:
+        record(request, issuer, error)
         response = page_error(powers.pages, error, brand=issuer.title)
     return forget(powers, issuer, response, state)
 
@@ -111,7 +113,9 @@ def _judge_place(issuer: Issuer, request: Request, transaction: Transaction) -> 
         raise Forbidden("The answer is another identity provider's.", detail=f"it came to {came_to}")
 
 
-async def _answer(powers: Powers, issuer: Issuer, transaction: Transaction, parameters: Parameters) -> Response:
+async def _answer(
+    powers: Powers, issuer: Issuer, request: Request, transaction: Transaction, parameters: Parameters
+) -> Response:
     asked = transaction.request
     provider = issuer.provider(transaction.connector)
     client = await find_asker(powers, issuer, asked)
@@ -120,6 +124,7 @@ async def _answer(powers: Powers, issuer: Issuer, transaction: Transaction, para
         provider_code = await provider.judge_callback(parameters)
         code = await powers.ledger.admit(issuer, transaction, client, provider_code)
     except OAuthError as error:
+        record(request, issuer, error)
         return see_other(error_url(asked.redirect_uri, error, state=asked.state, issuer=issuer.url))
     return see_other(success_url(asked, code, issuer.url))
 
