@@ -3,10 +3,13 @@
 ``@pytest.mark.connector("local", "oidc")`` is what ``tests/test_security_cases.py`` reads, so it is what decides.
 """
 
+import asyncio
 import contextlib
 import os
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,10 +47,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("world", worlds, indirect=True)
 
 
-@pytest.fixture
-def database_kind() -> str:
-    """What contends in the database is tried elsewhere, on both."""
-    return "sqlite"
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database with its tables; what contends in one is tried elsewhere, on PostgreSQL too."""
+    file = tmp_path_factory.mktemp("migrated") / "portico.db"
+    asyncio.run(migrate(f"sqlite:///{file}"))
+    return file
 
 
 @pytest.fixture(scope="session")
@@ -92,16 +97,14 @@ async def upstream() -> AsyncIterator[RawServer]:
 
 @pytest.fixture
 async def make_world(
-    request: pytest.FixtureRequest, providers: Providers, upstream: RawServer, tmp_path: Any
+    migrated: Path, providers: Providers, upstream: RawServer, tmp_path: Path
 ) -> AsyncIterator[WorldMaker]:
     """Make worlds by name; ``further`` are profiles of more providers of the same issuer."""
     async with contextlib.AsyncExitStack() as stack:
-        url = request.getfixturevalue("database_url")
 
         @asynccontextmanager
         async def database() -> AsyncIterator[Database]:
-            await migrate(url)
-            opened = await Database.open(url)
+            opened = await Database.open(f"sqlite:///{shutil.copy(migrated, tmp_path / 'portico.db')}")
             try:
                 yield opened
             finally:
