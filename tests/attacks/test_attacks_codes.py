@@ -11,6 +11,7 @@ from attacks.attack_world import (
     AttackedWorld,
     Browser,
     FacadeWorld,
+    ProviderWorld,
     WorldMaker,
     claims_of,
     query_of,
@@ -201,7 +202,7 @@ async def test_scopes_are_narrowed_but_never_widened(world: AttackedWorld, clien
 @pytest.mark.case("C11")
 @pytest.mark.connector("oidc")
 @pytest.mark.parametrize("event", ["consent withdrawn", "account disabled", "connector removed"])
-async def test_refresh_ends_with_the_login_at_the_provider(world: AttackedWorld, client_id: str, event: str):
+async def test_refresh_ends_with_the_login_at_the_provider(world: ProviderWorld, client_id: str, event: str):
     token = (await world.tokens(client_id))["refresh_token"]
     world.clock.forward(61)  # an answer of the provider holds for a minute
     match event:
@@ -218,7 +219,7 @@ async def test_refresh_ends_with_the_login_at_the_provider(world: AttackedWorld,
 @pytest.mark.case("C11")
 @pytest.mark.connector("oidc", worlds=("provider",))
 @pytest.mark.parametrize("event", ["client deleted", "person disabled"])
-async def test_refresh_ends_with_what_administrators_end_here(world: AttackedWorld, client_id: str, event: str):
+async def test_refresh_ends_with_what_administrators_end_here(world: ProviderWorld, client_id: str, event: str):
     from portico.storage import clients, users
 
     token, now = (await world.tokens(client_id))["refresh_token"], int(world.clock())
@@ -417,7 +418,7 @@ async def test_the_answer_holds_no_id_token_and_nothing_of_the_provider(world: A
 
 @pytest.mark.case("C29", "T18")
 @pytest.mark.connector("oidc")
-async def test_the_providers_own_tokens_open_nothing_at_the_token_endpoint(world: AttackedWorld, client_id: str):
+async def test_the_providers_own_tokens_open_nothing_at_the_token_endpoint(world: ProviderWorld, client_id: str):
     location = await world.leave(Browser(world), client_id)
     url = await world.pass_provider(location)
     upstream_code = dict(parse_qsl(urlsplit(url).query))["code"]
@@ -443,7 +444,7 @@ async def test_codes_and_tokens_of_another_facade_with_the_same_keys_are_none(
 @pytest.mark.parametrize(
     "fault", [server_error(), html_page(502), html_page(200), huge()], ids=["500", "html", "200", "2 MB"]
 )
-async def test_a_provider_that_misbehaves_gives_nobody_anything(world: AttackedWorld, client_id: str, fault: dict):
+async def test_a_provider_that_misbehaves_gives_nobody_anything(world: ProviderWorld, client_id: str, fault: dict):
     browser = Browser(world)
     url = await world.captured(browser, client_id)
     world.idp.fail("token", fault)
@@ -460,7 +461,7 @@ async def test_a_provider_that_misbehaves_gives_nobody_anything(world: AttackedW
 @pytest.mark.case("C30")
 @pytest.mark.connector("oidc")
 async def test_a_provider_that_takes_its_time_is_not_waited_for(
-    world: AttackedWorld, client_id: str, monkeypatch: pytest.MonkeyPatch
+    world: ProviderWorld, client_id: str, monkeypatch: pytest.MonkeyPatch
 ):
     from portico.issuer import provider
 
@@ -478,7 +479,7 @@ async def test_a_provider_that_takes_its_time_is_not_waited_for(
 
 @pytest.mark.case("C30")
 @pytest.mark.connector("oidc")
-async def test_a_token_without_a_lifetime_is_not_taken_for_eternal(world: AttackedWorld, client_id: str):
+async def test_a_token_without_a_lifetime_is_not_taken_for_eternal(world: ProviderWorld, client_id: str):
     world.idp.change(patch={"token": {"expires_in": None}})
     issued = await world.tokens(client_id)
     assert 0 < issued["expires_in"] <= 3600
@@ -500,7 +501,7 @@ async def test_a_token_without_a_lifetime_is_not_taken_for_eternal(world: Attack
     ],
     ids=["nonce", "no nonce", "aud", "auds", "iss", "exp", "no sub", "empty sub"],
 )
-async def test_an_id_token_that_does_not_fit_lets_nobody_in(world: AttackedWorld, client_id: str, claims: dict):
+async def test_an_id_token_that_does_not_fit_lets_nobody_in(world: ProviderWorld, client_id: str, claims: dict):
     browser = Browser(world)
     url = await world.captured(browser, client_id)
     world.idp.change(patch={"id_token": claims})

@@ -5,7 +5,6 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from attacks.attack_world import (
-    AttackedWorld,
     Browser,
     FacadeWorld,
     ProviderWorld,
@@ -151,7 +150,7 @@ async def test_only_providers_that_are_offered_can_be_chosen(house: ProviderWorl
 
 @pytest.mark.case("G07", "G08")
 @pytest.mark.connector("oidc")
-async def test_nobody_logs_in_with_a_password_where_there_are_none(world: AttackedWorld, client_id: str):
+async def test_nobody_logs_in_with_a_password_where_there_are_none(world: ProviderWorld, client_id: str):
     browser = Browser(world)
     page = await browser.open(world.request(client_id))
     consent = page.text

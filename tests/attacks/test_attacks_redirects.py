@@ -2,7 +2,7 @@
 
 import pytest
 
-from attacks.attack_world import AttackedWorld, Browser, nothing_on_a_page, query_of, refused_at_token
+from attacks.attack_world import AttackedWorld, Browser, ProviderWorld, nothing_on_a_page, query_of, refused_at_token
 
 HOSTED = "https://app.example/callback"
 
@@ -218,7 +218,7 @@ async def test_an_address_that_left_the_list_before_the_decision_gets_nothing(wo
 
 @pytest.mark.case("A19")
 @pytest.mark.connector("oidc")
-async def test_an_address_that_left_the_list_while_the_person_was_at_the_provider_gets_nothing(world: AttackedWorld):
+async def test_an_address_that_left_the_list_while_the_person_was_at_the_provider_gets_nothing(world: ProviderWorld):
     await world.settle(allowedRedirectUris=[HOSTED])
     client_id = await world.register([HOSTED])
     browser = Browser(world)
@@ -262,7 +262,7 @@ async def test_the_token_endpoint_compares_the_address_once_more(world: Attacked
 @pytest.mark.case("A13", "T22")
 @pytest.mark.connector("oidc")
 async def test_the_client_chooses_nothing_of_where_the_provider_sends_the_person_back(
-    world: AttackedWorld, client_id: str
+    world: ProviderWorld, client_id: str
 ):
     """Not through Host, not through forwarded headers: our callback's address is configured."""
     browser = Browser(world)

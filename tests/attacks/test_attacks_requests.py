@@ -2,7 +2,7 @@
 
 import pytest
 
-from attacks.attack_world import AttackedWorld, Browser, nothing_on_a_page, query_of, told_to_client
+from attacks.attack_world import AttackedWorld, Browser, ProviderWorld, nothing_on_a_page, query_of, told_to_client
 from issuer.issuer_world import CHALLENGE
 from net.raw_server import RawServer
 
@@ -87,7 +87,7 @@ async def test_what_says_where_to_go_must_be_said_once(world: AttackedWorld, cli
 
 @pytest.mark.case("B24")
 @pytest.mark.connector("oidc")
-async def test_offline_access_is_asked_of_the_provider_with_its_consent(world: AttackedWorld, client_id: str):
+async def test_offline_access_is_asked_of_the_provider_with_its_consent(world: ProviderWorld, client_id: str):
     response = await Browser(world).http.get(await world.captured(Browser(world), client_id))
     assert response.status_code == 403  # another browser; the request at the provider is what is looked at
     [asked] = await world.asked_of_provider("authorization")
@@ -97,7 +97,7 @@ async def test_offline_access_is_asked_of_the_provider_with_its_consent(world: A
 
 @pytest.mark.case("B22", "B24", "T22")
 @pytest.mark.connector("oidc")
-async def test_nothing_of_the_clients_own_reaches_the_provider(world: AttackedWorld, client_id: str):
+async def test_nothing_of_the_clients_own_reaches_the_provider(world: ProviderWorld, client_id: str):
     """State, nonce and challenge there are ours: the client's must not be what binds our login."""
     browser = Browser(world)
     sent = {"nonce": "clients-nonce", "state": "clients-state", "login_hint": "ada", "claims": "{}", "acr_values": "0"}

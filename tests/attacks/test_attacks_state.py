@@ -10,6 +10,7 @@ from attacks.attack_world import (
     AttackedWorld,
     Browser,
     FacadeWorld,
+    ProviderWorld,
     WorldMaker,
     claims_of,
     nothing_on_a_page,
@@ -50,7 +51,7 @@ def set_cookie(browser: Browser, name: str, value: str) -> None:
 @pytest.mark.case("B06")
 @pytest.mark.connector("oidc")
 @pytest.mark.parametrize("change", FORGED)
-async def test_a_forged_state_is_refused(world: AttackedWorld, client_id: str, change: str):
+async def test_a_forged_state_is_refused(world: ProviderWorld, client_id: str, change: str):
     browser = Browser(world)
     url = await world.captured(browser, client_id)
     state = query_of_url(url)["state"]
@@ -60,7 +61,7 @@ async def test_a_forged_state_is_refused(world: AttackedWorld, client_id: str, c
 
 @pytest.mark.case("B11")
 @pytest.mark.connector("oidc")
-async def test_without_a_state_or_with_two_there_is_no_code(world: AttackedWorld, client_id: str):
+async def test_without_a_state_or_with_two_there_is_no_code(world: ProviderWorld, client_id: str):
     browser = Browser(world)
     url = await world.captured(browser, client_id)
     nothing_on_a_page(await browser.http.get(with_query(url, state=None)), 403)
@@ -71,7 +72,7 @@ async def test_without_a_state_or_with_two_there_is_no_code(world: AttackedWorld
 
 @pytest.mark.case("B07")
 @pytest.mark.connector("oidc")
-async def test_a_callback_counts_once(world: AttackedWorld, client_id: str):
+async def test_a_callback_counts_once(world: ProviderWorld, client_id: str):
     browser = Browser(world)
     url = await world.captured(browser, client_id)
     assert "code" in query_of(await browser.http.get(url))
@@ -81,7 +82,7 @@ async def test_a_callback_counts_once(world: AttackedWorld, client_id: str):
 
 @pytest.mark.case("B07", "C01")
 @pytest.mark.connector("oidc")
-async def test_a_browser_that_puts_its_cookie_back_gets_no_second_login(world: AttackedWorld, client_id: str):
+async def test_a_browser_that_puts_its_cookie_back_gets_no_second_login(world: ProviderWorld, client_id: str):
     browser = Browser(world)
     url = await world.captured(browser, client_id)
     cookies = dict(browser.http.cookies.items())
@@ -99,7 +100,7 @@ async def test_a_browser_that_puts_its_cookie_back_gets_no_second_login(world: A
 
 @pytest.mark.case("B08", "T2")
 @pytest.mark.connector("oidc")
-async def test_what_one_browser_began_no_other_finishes(world: AttackedWorld, client_id: str):
+async def test_what_one_browser_began_no_other_finishes(world: ProviderWorld, client_id: str):
     """CVE-2026-27124: the attacker consents and captures the URL; the victim's login at the provider is alive."""
     attacker, victim = Browser(world), Browser(world)
     location = await world.leave(attacker, client_id)
@@ -109,7 +110,7 @@ async def test_what_one_browser_began_no_other_finishes(world: AttackedWorld, cl
 
 @pytest.mark.case("B08", "T2")
 @pytest.mark.connector("oidc")
-async def test_a_victim_with_a_flow_of_their_own_finishes_no_other_either(world: AttackedWorld, client_id: str):
+async def test_a_victim_with_a_flow_of_their_own_finishes_no_other_either(world: ProviderWorld, client_id: str):
     attacker, victim = Browser(world), Browser(world)
     own = await world.leave(victim, client_id)
     url = await world.captured(attacker, client_id)
@@ -122,7 +123,7 @@ async def test_a_victim_with_a_flow_of_their_own_finishes_no_other_either(world:
 
 @pytest.mark.case("B08", "G08", "T22")
 @pytest.mark.connector("oidc")
-async def test_a_stolen_code_of_the_provider_is_of_no_use_in_the_thiefs_own_flow(world: AttackedWorld, client_id: str):
+async def test_a_stolen_code_of_the_provider_is_of_no_use_in_the_thiefs_own_flow(world: ProviderWorld, client_id: str):
     thief, victim = Browser(world), Browser(world)
     stolen = query_of_url(await world.captured(victim, client_id))["code"]
     world.idp.change(silent="mallory")
@@ -132,7 +133,7 @@ async def test_a_stolen_code_of_the_provider_is_of_no_use_in_the_thiefs_own_flow
 
 @pytest.mark.case("B08", "T2")
 @pytest.mark.connector("oidc")
-async def test_planting_the_browser_cookie_is_not_enough(world: AttackedWorld, client_id: str):
+async def test_planting_the_browser_cookie_is_not_enough(world: ProviderWorld, client_id: str):
     """The victim's browser gets the attacker's ``browser`` cookie, but the transaction is another cookie."""
     attacker, victim = Browser(world), Browser(world)
     url = await world.captured(attacker, client_id)
@@ -144,7 +145,7 @@ async def test_planting_the_browser_cookie_is_not_enough(world: AttackedWorld, c
 
 @pytest.mark.case("B06")
 @pytest.mark.connector("oidc")
-async def test_cookies_of_two_flows_cannot_be_swapped(world: AttackedWorld, client_id: str):
+async def test_cookies_of_two_flows_cannot_be_swapped(world: ProviderWorld, client_id: str):
     browser = Browser(world)
     one = await world.captured(browser, client_id)
     [(name, _)] = flow_cookies(browser).items()
@@ -160,7 +161,7 @@ async def test_cookies_of_two_flows_cannot_be_swapped(world: AttackedWorld, clie
 @pytest.mark.parametrize(
     "value", ["other key", "consent form", "client id", "cut", "flipped", "no kid", "plain", "twice"]
 )
-async def test_a_transaction_that_we_did_not_seal_is_none(world: AttackedWorld, client_id: str, value: str):
+async def test_a_transaction_that_we_did_not_seal_is_none(world: ProviderWorld, client_id: str, value: str):
     browser = Browser(world)
     url = await world.captured(browser, client_id)
     [(name, sealed)] = flow_cookies(browser).items()
@@ -188,7 +189,7 @@ async def test_a_transaction_that_we_did_not_seal_is_none(world: AttackedWorld, 
 
 @pytest.mark.case("B09")
 @pytest.mark.connector("oidc")
-async def test_after_ten_minutes_it_is_over(world: AttackedWorld, client_id: str):
+async def test_after_ten_minutes_it_is_over(world: ProviderWorld, client_id: str):
     browser = Browser(world)
     url = await world.captured(browser, client_id)
     world.clock.forward(601)
@@ -201,7 +202,7 @@ async def test_after_ten_minutes_it_is_over(world: AttackedWorld, client_id: str
 
 @pytest.mark.case("B12", "T2")
 @pytest.mark.connector("oidc")
-async def test_no_transaction_exists_before_consent_or_after_a_refusal(world: AttackedWorld, client_id: str):
+async def test_no_transaction_exists_before_consent_or_after_a_refusal(world: ProviderWorld, client_id: str):
     browser = Browser(world)
     page = await browser.open(world.request(client_id))
     assert flow_cookies(browser) == {}
@@ -217,7 +218,7 @@ async def test_no_transaction_exists_before_consent_or_after_a_refusal(world: At
 
 @pytest.mark.case("B12", "B26", "T27")
 @pytest.mark.connector("oidc")
-async def test_what_travels_to_the_provider_says_nothing(world: AttackedWorld, client_id: str):
+async def test_what_travels_to_the_provider_says_nothing(world: ProviderWorld, client_id: str):
     """A random state: no redirect, no client, no verifier, nothing that could be read or signed again."""
     browser = Browser(world)
     location = await world.leave(browser, client_id)
@@ -248,7 +249,7 @@ async def test_what_travels_to_the_provider_says_nothing(world: AttackedWorld, c
     ],
     ids=["denied", "login", "later", "scope", "markup", "grant", "long"],
 )
-async def test_the_providers_error_is_told_in_our_words(world: AttackedWorld, client_id: str, error: str, told: str):
+async def test_the_providers_error_is_told_in_our_words(world: ProviderWorld, client_id: str, error: str, told: str):
     browser = Browser(world)
     url = await world.captured(browser, client_id)
     words = {"error_description": "Call +1-555 <b>now</b>", "error_uri": "https://evil.example/"}
@@ -262,7 +263,7 @@ async def test_the_providers_error_is_told_in_our_words(world: AttackedWorld, cl
 
 @pytest.mark.case("B14")
 @pytest.mark.connector("oidc")
-async def test_an_error_beside_a_code_is_an_error(world: AttackedWorld, client_id: str):
+async def test_an_error_beside_a_code_is_an_error(world: ProviderWorld, client_id: str):
     browser = Browser(world)
     url = await world.captured(browser, client_id)
     told_to_client(await browser.http.get(with_query(url, error="access_denied")), world, "access_denied")
@@ -274,7 +275,7 @@ async def test_an_error_beside_a_code_is_an_error(world: AttackedWorld, client_i
 @pytest.mark.parametrize(
     "code", [None, "", "x" * 5000, "a\x7fb", "é", "a\nb"], ids=["none", "empty", "long", "delete", "wide", "line"]
 )
-async def test_a_callback_without_a_usable_code_gives_none(world: AttackedWorld, client_id: str, code: str | None):
+async def test_a_callback_without_a_usable_code_gives_none(world: ProviderWorld, client_id: str, code: str | None):
     browser = Browser(world)
     url = await world.captured(browser, client_id)
     told_to_client(await browser.http.get(with_query(url, code=code)), world, "server_error")
@@ -298,7 +299,7 @@ async def test_a_callback_without_a_usable_code_gives_none(world: AttackedWorld,
 )
 @pytest.mark.parametrize("failed", [False, True])
 async def test_the_callback_must_name_its_provider_on_errors_too(
-    world: AttackedWorld, client_id: str, iss: str | None, failed: bool
+    world: ProviderWorld, client_id: str, iss: str | None, failed: bool
 ):
     browser = Browser(world)
     url = await world.captured(browser, client_id)
@@ -311,7 +312,7 @@ async def test_the_callback_must_name_its_provider_on_errors_too(
 
 @pytest.mark.case("B16")
 @pytest.mark.connector("oidc")
-async def test_two_issuers_are_none(world: AttackedWorld, client_id: str):
+async def test_two_issuers_are_none(world: ProviderWorld, client_id: str):
     browser = Browser(world)
     url = await world.captured(browser, client_id)
     response = await browser.http.get(f"{url}&iss=https://evil.example")
@@ -338,7 +339,7 @@ async def test_a_transaction_of_another_facade_with_the_same_keys_is_none(
 
 @pytest.mark.case("B07")
 @pytest.mark.connector("oidc")
-async def test_many_flows_at_once_neither_mix_nor_pile_up(world: AttackedWorld, client_id: str):
+async def test_many_flows_at_once_neither_mix_nor_pile_up(world: ProviderWorld, client_id: str):
     browser = Browser(world)
     urls = [await world.captured(browser, client_id, state=f"s{number}") for number in range(6)]
     assert len(flow_cookies(browser)) <= 3
@@ -348,7 +349,7 @@ async def test_many_flows_at_once_neither_mix_nor_pile_up(world: AttackedWorld, 
     assert len(told) == 3
 
 
-async def nothing_came_of(world: AttackedWorld, client_id: str, response) -> None:
+async def nothing_came_of(world: ProviderWorld, client_id: str, response) -> None:
     """Assert that neither a page nor a redirect leads to tokens."""
     told = query_of(response) if response.status_code == 303 else {}
     if "code" not in told:
