@@ -144,8 +144,10 @@ async def test_consent_to_one_provider_leads_to_no_other(house: ProviderWorld):
 @pytest.mark.parametrize("chosen", ["nobody", "local", "../strict", "STRICT", "okta\n", "x" * 3000])
 async def test_only_providers_that_are_offered_can_be_chosen(house: ProviderWorld, chosen: str):
     browser = Browser(house)
-    picker = await browser.open(house.request(await house.register()))
+    client_id = await house.register()
+    picker = await browser.open(house.request(client_id))
     nothing_on_a_page(await browser.submit(picker, connector=chosen), 403)
+    nothing_on_a_page(await browser.open(house.request(client_id, connector=chosen)), 403)
 
 
 @pytest.mark.case("G07", "G08")
@@ -184,6 +186,23 @@ async def test_a_connector_that_means_another_provider_now_keeps_nobody_logged_i
     await world.settle(connectors=[world._sealed(moved)])
     refused_at_token(await world.refresh(client_id, token), "invalid_grant")
     assert providers("okta").requests("token") == []
+
+
+@pytest.mark.case("T1", "T13", "C11")
+@pytest.mark.connector("oidc")
+async def test_an_account_that_the_rules_do_not_name_gets_nothing(world: ProviderWorld, client_id: str):
+    """Mallory wrote Ada's address into her profile, and nobody verified it."""
+    rules = world.idp.connector(name="strict", allowedDomains=["example.com"])
+    await world.settle(connectors=[world._sealed(rules)])
+    issued = await world.tokens(client_id)
+    for account in ("mallory", "grace"):
+        world.idp.change(silent=account)
+        world.idp.forget_sessions()
+        browser = Browser(world)
+        await nothing_came_of(world, client_id, await browser.http.get(await world.captured(browser, client_id)))
+    world.clock.forward(61)
+    await world.settle(connectors=[world._sealed(rules | {"allowedDomains": ["example.org"]})])
+    refused_at_token(await world.refresh(client_id, issued["refresh_token"]), "invalid_grant")
 
 
 @pytest.mark.case("B14")
