@@ -204,3 +204,13 @@ async def test_what_the_provider_is_asked_with_lies_sealed(provided_world: Provi
             stored = "\n".join(file.iterdump())
         assert login.form["code"] not in stored
         assert login.form["code_verifier"] not in stored
+
+
+async def test_nobody_is_asked_about_a_grant_that_is_over(provided_world: ProvidedWorld):
+    world, client_id = provided_world, await provided_world.register()
+    day = 24 * 3600
+    await world.settle(scopes=["mcp/invoke"], refreshAbsoluteSeconds=30 * day, connectors=world.connectors())
+    token = (await world.tokens(client_id))["refresh_token"]
+    world.clock.forward(30 * day)
+    assert await world.refused(client_id, token)
+    assert await world.refreshes_at_provider() == 0

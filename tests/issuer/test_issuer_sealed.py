@@ -393,6 +393,13 @@ async def test_a_returned_access_token_ends_the_grant_here(world: SealedWorld, c
     assert await world.refused(client_id, issued["refresh_token"])
 
 
+async def test_a_client_that_gives_back_again_and_again_bothers_the_provider_once(world: SealedWorld, client_id: str):
+    issued = await world.tokens(client_id)
+    for _ in range(3):
+        assert (await world.revoke(client_id, issued["refresh_token"])).status_code == 200
+    assert len(await world.asked("revocation")) == 1
+
+
 @pytest.mark.case("C24", "C30")
 async def test_a_provider_that_cannot_be_told_keeps_nobody_from_leaving(world: SealedWorld, client_id: str):
     issued = await world.tokens(client_id)

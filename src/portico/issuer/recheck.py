@@ -48,6 +48,10 @@ def seal_login(means: Means, provider: Provider, grant_id: str, tokens: Provider
     login = _Login(
         connector=settings.name, rules=settings.rules_digest(), refresh_token=refresh_token, access_token=access_token
     )
+    return _seal(means, grant_id, login)
+
+
+def _seal(means: Means, grant_id: str, login: _Login) -> str:
     return means.keyring.seal(_PURPOSE, msgspec.msgpack.encode(login), aad=grant_id.encode(), random=means.random)
 
 
@@ -94,8 +98,9 @@ class Rechecks:
         return task
 
     def _is_due(self, grant: GrantRow) -> bool:
-        asked_before = int(self._means.clock()) < grant.upstream_checked_at + RECHECK_SECONDS
-        return bool(grant.upstream) and grant.revoked_at is None and not asked_before
+        now = int(self._means.clock())
+        lives = grant.revoked_at is None and now < grant.expires_at
+        return bool(grant.upstream) and lives and now >= grant.upstream_checked_at + RECHECK_SECONDS
 
     async def _settle(self, issuer: Issuer, grant_id: str) -> None:
         """Ask, or wait for the process that asks; whichever comes first."""
@@ -155,7 +160,7 @@ class Rechecks:
             raise AccessDenied("Who may log in was changed; log in again.")
         if not login.refresh_token:
             await provider.verify(Secret(login.access_token))
-            return grant.upstream
+            return _seal(self._means, grant.id, login)  # anew: by the key that seals now
         tokens = await provider.refresh(Secret(login.refresh_token), scopes=grant.scopes, resource=grant.resource)
         return seal_login(self._means, provider, grant.id, tokens)
 

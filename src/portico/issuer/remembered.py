@@ -93,12 +93,20 @@ class Remembered:
         """
         return digest in self._spent or await self.look_up(digest) is not None
 
-    async def end(self, grant_id: str, expires_at: int) -> None:
-        """End a grant; its access tokens are refused here at once, on other replicas when they look."""
+    async def end(self, grant_id: str, expires_at: int) -> bool:
+        """End a grant; its access tokens are refused here at once, on other replicas when they look.
+
+        Says whether it held until now, as far as that is known.
+
+        Raises:
+            StorageUnavailable: other replicas will not know of it.
+        """
+        held = grant_id not in self._ended
         _remember(self._ended, grant_id, expires_at)
         if self._database is not None:
             async with self._database.write(shared=True) as conn:
-                await ended_grants.end(conn, grant_id, now=int(self._clock()), expires_at=expires_at)
+                return await ended_grants.end(conn, grant_id, now=int(self._clock()), expires_at=expires_at)
+        return held
 
     async def has_ended(self, grant_id: str) -> bool:
         """Say whether a grant is over, asking the store itself.

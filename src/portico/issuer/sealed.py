@@ -141,7 +141,10 @@ class SealedLedger:
         """Tell whether nothing that an access token stands on was revoked."""
         if await self._remembered.has_ended(str(access.claims.get("grant_id", ""))):
             return False
-        return await self.find_client(issuer, access.client_id) is not None
+        try:
+            return await self.find_client(issuer, access.client_id) is not None
+        except InvalidClientMetadata:
+            return False
 
     async def aclose(self) -> None:
         """Wait for what must not be given up half-way."""
@@ -228,16 +231,17 @@ class _SealedWork:
             _same_client(refresh.client, client)
         except InvalidGrant:
             return
-        await self._end(refresh.grant_id)
-        if not refresh.by_access_token and _rules_stand(self.issuer, refresh):  # else the token may be another's there
+        first = await self._end(refresh.grant_id)
+        # A connector whose rules are others may be another provider. Who gives it back often makes us ask but once.
+        if first and not refresh.by_access_token and _rules_stand(self.issuer, refresh):
             await self.issuer.provider(refresh.connector).revoke(Secret(refresh.token))
 
-    async def _end(self, grant_id: str) -> None:
-        if grant_id:
-            now = int(self.means.clock())
-            await self.remembered.end(
-                grant_id, now + max(MAX_ACCESS_TOKEN_SECONDS, self.issuer.settings.refresh_absolute_seconds)
-            )
+    async def _end(self, grant_id: str) -> bool:
+        """End a grant; says whether it held until now."""
+        if not grant_id:
+            return False
+        longest = max(MAX_ACCESS_TOKEN_SECONDS, self.issuer.settings.refresh_absolute_seconds)
+        return await self.remembered.end(grant_id, int(self.means.clock()) + longest)
 
     def _first_refresh(
         self, provider: Provider, code: SealedCode, subject: str, tokens: ProviderTokens, now: int

@@ -121,7 +121,11 @@ class StoredLedger:
         """Tell whether nothing that an access token stands on was revoked; read anew, whatever is in memory."""
         revoked = Revocations(self._database, clock=self._means.clock)
         await revoked.reload()
-        if revoked.refuses(issuer.url, access.claims) or await self.find_client(issuer, access.client_id) is None:
+        try:
+            client = await self.find_client(issuer, access.client_id)
+        except InvalidClientMetadata:
+            return False
+        if client is None or revoked.refuses(issuer.url, access.claims):
             return False
         grant_id = access.claims.get("grant_id")
         if grant_id is None:

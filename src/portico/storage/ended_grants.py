@@ -25,11 +25,13 @@ class EndedGrantRow:
 
 
 async def end(conn: AsyncConnection, grant_id: str, *, now: int, expires_at: int) -> bool:
-    """Remember that a grant ended; False when it had ended before.
+    """Remember that a grant ended; False when it had ended before, and then nothing is written.
 
-    The counter comes first: its row lock makes the sequence rise in the order of the commits, so that a reader who
-    goes on behind the last row that it saw misses none.
+    The counter comes before the row: its row lock makes the sequence rise in the order of the commits, so that a
+    reader who goes on behind the last row that it saw misses none.
     """
+    if await has_ended(conn, grant_id):
+        return False
     sequence = await counters.bump(conn, SCOPE)
     values = {"grant_id": grant_id, "sequence": sequence, "ended_at": now, "expires_at": expires_at}
     statement = insertion(conn, ended_grants).values(values).on_conflict_do_nothing(index_elements=["grant_id"])
