@@ -43,9 +43,7 @@ class Cookies:
         names = [name for name, _ in _pairs(request) if name.startswith(f"{before}{scope}-") and name.endswith(after)]
         return [name.removeprefix(before).removesuffix(after) for name in dict.fromkeys(names)]
 
-    def set(
-        self, response: Response, kind: CookieKind, scope: str, value: str, *, seconds: int | None = None
-    ) -> None:
+    def set(self, response: Response, kind: CookieKind, scope: str, value: str, *, seconds: int | None = None) -> None:
         """Set a cookie, for ``seconds`` or as long as the browser runs.
 
         Lax: applications and providers send people here from other sites.
