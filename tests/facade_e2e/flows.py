@@ -12,6 +12,7 @@ from support.provider.facade_rig import FacadeRig
 from support.provider.identity_provider import PROFILES
 
 BOUND = 60.0  #: seconds that a token may take to end and be replaced, on a busy machine
+PAUSE = 0.2  #: seconds between two looks at whether it was
 SHORT = 8  #: seconds that the provider's tokens hold where a client has to refresh: half of it, as we say it
 #: Providers whose tokens a client may bear itself: those of Google open Google, and Entra's are for another resource.
 PASSTHROUGH = ("cognito", "okta", "strict")
@@ -50,6 +51,7 @@ async def until_refreshed(rig: FacadeRig, call: Callable[[], Awaitable[Any]]) ->
     async with asyncio.timeout(BOUND):
         while "refresh_token" not in grants(rig):
             await call()
+            await asyncio.sleep(PAUSE)
     return await call()
 
 
