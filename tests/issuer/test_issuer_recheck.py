@@ -156,11 +156,11 @@ async def test_an_answer_that_cannot_be_stored_at_once_is_stored_later(
     world, client_id = provided_world, await provided_world.register()
     token = (await world.tokens(client_id))["refresh_token"]
     world.clock.forward(RECHECK_SECONDS + 1)
-    world.idp.fail("token", slow(0.5))
+    world.idp.fail("token", slow(1.5))
     task = asyncio.create_task(world.refresh(client_id, token))
     await until_asked(world, 1)
     async with writes_locked(database_url):
-        done, _ = await asyncio.wait({task}, timeout=3)  # longer than one attempt waits for the lock
+        done, _ = await asyncio.wait({task}, timeout=5)  # longer than one attempt waits for the lock
         assert not done
     answered = await task
     assert answered.status_code == 200
