@@ -214,3 +214,18 @@ async def test_nobody_is_asked_about_a_grant_that_is_over(provided_world: Provid
     world.clock.forward(30 * day)
     assert await world.refused(client_id, token)
     assert await world.refreshes_at_provider() == 0
+
+
+@pytest.mark.case("H10")
+async def test_what_a_revoked_grant_asked_with_is_forgotten_also_when_it_is_asked_right_then(
+    provided_world: ProvidedWorld,
+):
+    world, client_id = provided_world, await provided_world.register()
+    issued = await world.tokens(client_id)
+    world.clock.forward(RECHECK_SECONDS + 1)
+    world.idp.fail("token", slow(0.5))
+    task = asyncio.create_task(world.refresh(client_id, issued["refresh_token"]))
+    await until_asked(world, 1)
+    assert (await world.revoke(client_id, issued["access_token"])).status_code == 200
+    assert (await task).json()["error"] == "invalid_grant"
+    assert (await the_grant(world)).upstream == ""

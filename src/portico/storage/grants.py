@@ -58,9 +58,9 @@ async def list_all(
 
 
 async def revoke(conn: AsyncConnection, grant_id: str, at: int) -> bool:
-    """Revoke a grant; says whether it was there and not revoked before."""
+    """Revoke a grant and forget the provider's tokens; says whether it was there and not revoked before."""
     statement = update(grants).where(grants.c.id == grant_id, grants.c.revoked_at.is_(None))
-    return await affects(conn, statement.values(revoked_at=at))
+    return await affects(conn, statement.values(revoked_at=at, upstream=""))
 
 
 async def take_lease(conn: AsyncConnection, grant_id: str, now: int, until: int) -> bool:
@@ -80,12 +80,12 @@ async def release_lease(conn: AsyncConnection, grant_id: str, until: int) -> boo
 async def set_upstream(
     conn: AsyncConnection, grant_id: str, sealed: str, checked_at: int, *, lease: int | None = None
 ) -> bool:
-    """Keep what the provider gave and give the lease back.
+    """Keep what the provider gave and give the lease back, unless the grant was revoked meanwhile.
 
     With ``lease`` (the ``until`` that it was taken for) only while that lease is still the caller's: what was fetched
     under a lost one is older than what its next holder stored. Says whether it was written.
     """
-    statement = update(grants).where(grants.c.id == grant_id)
+    statement = update(grants).where(grants.c.id == grant_id, grants.c.revoked_at.is_(None))
     if lease is not None:
         statement = statement.where(grants.c.upstream_lease == lease)
     values = {"upstream": sealed, "upstream_checked_at": checked_at, "upstream_lease": 0}
