@@ -16,7 +16,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from portico.issuer import client_documents
-from portico.issuer.client_documents import BURST, MAX_AT_ONCE, RETRY_SECONDS, STALE_SECONDS, ClientDocuments
+from portico.issuer.client_documents import (
+    BLIND_SECONDS,
+    BURST,
+    MAX_AT_ONCE,
+    RETRY_SECONDS,
+    STALE_SECONDS,
+    ClientDocuments,
+)
 from portico.model.errors import InvalidClientMetadata, LimitExceeded, Unavailable
 from portico.net.egress import Egress
 from portico.net.fetch import Fetcher
@@ -581,3 +588,25 @@ def trust(certificate: bytes) -> None:
     from aiohttp import connector
 
     connector._SSL_CONTEXT_VERIFIED.load_verify_locations(cadata=certificate.decode())
+
+
+async def test_where_nothing_can_be_reached_documents_are_not_offered_for_a_while(
+    documents: ClientDocuments, host: Host, clock: Clock
+):
+    assert not documents.blind
+    with pytest.raises(InvalidClientMetadata):
+        await documents.get("https://away.invalid/client.json", issuer())
+    assert documents.blind
+    clock.now += BLIND_SECONDS
+    assert not documents.blind
+    await documents.get(host.url(), issuer())
+    with pytest.raises(InvalidClientMetadata):
+        await documents.get("https://away.invalid/client.json", issuer())
+    assert not documents.blind, "somebody was reached, so it is that host alone"
+
+
+async def test_a_host_that_answers_badly_was_reached(documents: ClientDocuments, host: Host):
+    host.answer = lambda _: reply(b"", status=b"404 Not Found")
+    with pytest.raises(InvalidClientMetadata):
+        await documents.get(host.url(), issuer())
+    assert not documents.blind

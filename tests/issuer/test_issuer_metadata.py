@@ -3,6 +3,9 @@
 import pytest
 from issuer_world import PUBLIC_URL, Browser, World
 
+from portico.net.egress import Egress
+from portico.net.fetch import Fetcher
+
 LOCATIONS = [
     "/.well-known/oauth-authorization-server/i/main",
     "/.well-known/openid-configuration/i/main",
@@ -117,3 +120,22 @@ async def test_documents_answer_head_requests_too(world: World):
 async def test_pages_carry_the_issuers_title(world: World, client_id: str):
     await world.settle(title="Example Works")
     assert "Example Works" in (await Browser(world).open(world.request(client_id))).text
+
+
+async def test_an_issuer_that_can_fetch_no_documents_lets_clients_register_instead(world: World):
+    async def nowhere(name: str, _port: int) -> list[str]:
+        raise OSError(name)
+
+    world.fetcher = Fetcher(egress=Egress(lookup=nowhere))
+    world.restart()
+    await world.app.load_all()
+    async with world.http() as http:
+        refused = await http.get(f"{world.path}/authorize?client_id=https://claude.ai/oauth/client.json")
+        assert refused.status_code == 400
+        for location in LOCATIONS:
+            response = await http.get(location)
+            document = response.json()
+            assert "client_id_metadata_document_supported" not in document
+            assert document["registration_endpoint"]
+            assert response.headers["cache-control"] == "public, max-age=30"
+    await world.app.aclose()

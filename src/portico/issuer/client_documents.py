@@ -14,7 +14,13 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from portico.issuer.throttle import RateLimit
-from portico.model.errors import EgressDenied, InvalidClientMetadata, LimitExceeded, Unavailable, UpstreamError
+from portico.model.errors import (
+    EgressDenied,
+    InvalidClientMetadata,
+    LimitExceeded,
+    Unavailable,
+    UpstreamError,
+)
 from portico.net.fetch import Fetched, Fetcher
 from portico.oauth.client import Client
 from portico.oauth.client_metadata import (
@@ -34,6 +40,7 @@ STALE_SECONDS: Final = 24 * 3600.0  #: that a document is used after its time wh
 RETRY_SECONDS: Final = 30.0  #: between two attempts to reach a host whose document is used stale
 MAX_DOCUMENTS: Final = 1000  #: in memory; the one that was not asked for the longest goes first
 MAX_AT_ONCE: Final = 8  #: fetches under way of hosts that are named in settings, and as many of all others
+BLIND_SECONDS: Final = 600.0  #: that metadata do not offer documents after one could not be reached, if none ever was
 BURST: Final = 10  #: fetches at once from one site
 PER_SECOND: Final = 0.5  #: fetches that a site bears for ever
 
@@ -71,6 +78,8 @@ class ClientDocuments:
         self._flights: dict[_Key, asyncio.Task[ClientDocument | _Fault]] = {}
         self._under_way: Counter[_Lane] = Counter()
         self._fetches = RateLimit(burst=BURST, per_second=PER_SECOND)
+        self._reached = False  # a host of documents answered, whatever it said
+        self._blind_until = 0.0
 
     async def get(self, client_id: str, settings: IssuerSettings) -> Client | None:
         """Return the client that ``client_id`` is the URL of; None when it is no URL, or documents are not used.
@@ -97,6 +106,15 @@ class ClientDocuments:
         key = (client_id, policy.allow_private)
         entry = self._entries.get(key)
         return key not in self._flights and (entry is None or self._clock() >= entry.fresh_until)
+
+    @property
+    def blind(self) -> bool:
+        """Whether no document was ever reached from here, and one could not be a moment ago.
+
+        A network that lets nothing out is common. Clients that find documents offered do not register in another way,
+        so an issuer that cannot fetch any says so in its metadata, and clients register instead.
+        """
+        return self._clock() < self._blind_until
 
     async def aclose(self) -> None:
         """Stop what is on its way."""
@@ -147,10 +165,14 @@ class ClientDocuments:
             fetched = await self._fetcher.get(
                 url.text, max_bytes=MAX_DOCUMENT_BYTES, timeout=FETCH_SECONDS, allow_private=key[1]
             )
+            self._reached, self._blind_until = True, 0.0
             document = _read(fetched, url)
         except UpstreamError as error:
-            # One sentence for all of them: which names resolve inside is nobody's business out there.
+            # One sentence for all of them, and all blind alike: which names resolve inside is nobody's business out there.
             public = f"The application's document could not be fetched from {url.authority}."
+            if not self._reached:
+                self._blind_until = self._clock() + BLIND_SECONDS
+                public = f"{public} Connect the application again: it registers in another way now."
             return self._failed(
                 key, _Fault(public=public, detail=str(error), passing=not isinstance(error, EgressDenied))
             )

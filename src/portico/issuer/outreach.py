@@ -31,6 +31,11 @@ class Outreach:
         self._callbacks = RateLimit(burst=CALLBACK_BURST, per_second=CALLBACKS_PER_SECOND)
         self._exchanges = RateLimit(burst=EXCHANGE_BURST, per_second=EXCHANGES_PER_SECOND)
 
+    @property
+    def blind(self) -> bool:
+        """Whether documents of clients cannot be fetched from here (:attr:`ClientDocuments.blind`)."""
+        return self._known.blind
+
     def for_client(self, issuer: Issuer, client_id: str, address: str) -> None:
         """Count a client whose document would have to be fetched; of those at hand and of others there is no count.
 

@@ -8,6 +8,7 @@ from portico.oauth.issuer_settings import IssuerSettings
 ROOT: Final = "root"  #: name of the issuer that is the origin itself; every other one is ``/i/{name}``
 CODE_CHALLENGE_METHODS: Final = ("S256",)  #: clients of the MCP specification must refuse a server without it
 GRANTS: Final = ("authorization_code", "refresh_token", "client_credentials")
+DOCUMENTS_SUPPORTED: Final = "client_id_metadata_document_supported"  #: the member that offers them
 CLIENT_AUTHENTICATION: Final = ("none", "client_secret_basic", "client_secret_post")
 
 
@@ -44,7 +45,7 @@ def authorization_server_metadata(issuer: str, settings: IssuerSettings, *, mach
         "revocation_endpoint_auth_methods_supported": list(CLIENT_AUTHENTICATION),
         "introspection_endpoint_auth_methods_supported": [name for name in CLIENT_AUTHENTICATION if name != "none"],
         "authorization_response_iss_parameter_supported": True,
-        **({"client_id_metadata_document_supported": True} if settings.client_documents.enabled else {}),
+        **({DOCUMENTS_SUPPORTED: True} if settings.client_documents.enabled else {}),
         "request_parameter_supported": False,
         "request_uri_parameter_supported": False,
         "claims_parameter_supported": False,
