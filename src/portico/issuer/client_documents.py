@@ -168,7 +168,7 @@ class ClientDocuments:
             self._reached, self._blind_until = True, 0.0
             document = _read(fetched, url)
         except UpstreamError as error:
-            # One sentence for all of them, and all blind alike: which names resolve inside is nobody's business out there.
+            # The same for all of them: which names resolve inside is nobody's business out there.
             public = f"The application's document could not be fetched from {url.authority}."
             if not self._reached:
                 self._blind_until = self._clock() + BLIND_SECONDS
