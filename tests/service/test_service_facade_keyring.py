@@ -53,7 +53,7 @@ def test_without_a_file_there_is_a_reason_and_no_keyring(source):
 
 
 @pytest.mark.case("E14")
-@pytest.mark.parametrize("line", ["k1:" + "00" * 32, "k1:" + "ab" * 32, "k1:abcd", "", "k1", "~" + K1])
+@pytest.mark.parametrize("line", ["k1:" + "00" * 32, "k1:" + "ab" * 32, "k1:abcd", "", "k1", "~" + K1], ids=range(6))
 def test_weak_and_broken_keys_are_no_keys(source, write, line):
     write(line)
     made = source()
