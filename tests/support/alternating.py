@@ -62,7 +62,9 @@ class Alternating:
             await asyncio.to_thread(self.before, line)
             async with asyncio.timeout(CONNECT_SECONDS):
                 upstream = await asyncio.open_connection("127.0.0.1", port)
-        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+            writer.write(b"HTTP/1.1 502 Bad Gateway\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\n")
+            writer.write(f"no replica answers: {error!r}".encode())
             await _close(writer)
             return
         await self._relay((reader, writer), upstream, lines)

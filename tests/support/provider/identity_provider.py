@@ -19,9 +19,10 @@ cognito     no RFC 8414 document, no S256 advertised, ``resource`` ignored, no `
             token, never rotated), JWT without ``aud`` but with ``client_id`` and ``token_use``, issuer with a path
 entra       ``resource`` refused (AADSTS9010010), scopes are ``api://<id>/...``, ``aud`` a bare GUID, ``oid`` and
             ``tid``, ``sub`` differs by application, ``offline_access`` needed, old refresh tokens live on
-okta        issuer with a path, ``scp`` list, ``cid``, ``offline_access``, rotation with reuse detection
+okta        issuer with a path, ``scp`` list, ``cid``, ``offline_access``, rotation with 30 seconds of grace
 google      opaque access tokens, refresh token only for ``access_type=offline&prompt=consent``, ``hd``
 strict      everything right: RFC 8414, PKCE demanded, ``resource`` becomes ``aud``, RFC 9207, consent page, rotation
+            without grace
 ==========  =========================================================================================================
 
 All: a confidential client with exact redirect URIs and no registration. State lives in the process and survives a
@@ -189,7 +190,7 @@ class IdentityProvider:
     # What tests change
 
     def change(self, **changes: Any) -> None:
-        """Set members of the state: silent denies sso disabled access_seconds patch header."""
+        """Set members of the state: silent denies sso disabled access_seconds grace_seconds patch header."""
         self._post("/state", changes)
 
     def fail(self, endpoint: str, fault: dict[str, Any], *, times: int | None = 1) -> None:
@@ -201,7 +202,7 @@ class IdentityProvider:
         self._post("/faults", {"endpoint": endpoint, **fault, **limited})
 
     def heal(self) -> None:
-        """Undo all faults and changes but that of ``access_seconds``."""
+        """Undo all faults and changes but those of seconds."""
         self.change(faults=[], patch={}, header={}, silent=None, denies=False, disabled=[], sso=True)
 
     def revoke(self, account: str | None = None) -> int:

@@ -7,7 +7,8 @@
 //   oidc, api   scopes that it knows; a request for another one is refused
 //   resource    ignore | refuse | honour: what an RFC 8707 parameter gets
 //   offline     which authorization requests earn a refresh token
-//   rotation    none | lenient (a new one each time, the old ones live on) | strict (reuse ends the family)
+//   rotates     whether each refresh gives a new refresh token, and reuse of an old one ends the family
+//   grace       seconds for which an old one may be used all the same
 //   iss         whether authorization responses bear RFC 9207's parameter
 //   tokens      opaque | jwt
 //   access, id  what a JWT looks like, made from what oidc-provider would have said
@@ -48,7 +49,7 @@ export const profiles = {
     api: ['mcp/invoke'],
     resource: 'ignore',
     offline: () => true,
-    rotation: 'none',
+    rotates: false,
     iss: false,
     logout: true,
     tokens: 'jwt',
@@ -79,7 +80,8 @@ export const profiles = {
     api: [`api://${API_ID}/mcp.invoke`],
     resource: 'refuse',
     offline: offlineScope,
-    rotation: 'lenient',
+    rotates: true,
+    grace: Number.MAX_SAFE_INTEGER, // old ones live on
     iss: false,
     pairwise: true,
     offlineAtRefresh: true,
@@ -120,7 +122,8 @@ export const profiles = {
     api: ['mcp.invoke'],
     resource: 'ignore',
     offline: offlineScope,
-    rotation: 'strict',
+    rotates: true,
+    grace: 30, // help.okta.com: refresh token rotation
     iss: false,
     tokens: 'jwt',
     userinfo: true,
@@ -146,7 +149,7 @@ export const profiles = {
     api: [`${GOOGLE}/userinfo.email`, `${GOOGLE}/userinfo.profile`],
     resource: 'ignore',
     offline: (parameters) => parameters.get('access_type') === 'offline' && consents(parameters),
-    rotation: 'none',
+    rotates: false,
     iss: false,
     tokens: 'opaque',
     id: ({ header, payload, account: { hd } }) => ({ header, payload: hd ? { ...payload, hd } : payload }),
@@ -161,7 +164,7 @@ export const profiles = {
     api: ['mcp/invoke', 'mcp/read'],
     resource: 'honour',
     offline: (parameters) => offlineScope(parameters) && consents(parameters),
-    rotation: 'strict',
+    rotates: true,
     iss: true,
     tokens: 'jwt',
     pkce: true,

@@ -16,7 +16,7 @@ const DAY = 86_400
 
 const settings = JSON.parse(process.env.IDENTITY_PROVIDER)
 const profile = profiles[settings.profile]
-const store = new Store({ keepsConsumed: profile.rotation === 'lenient' })
+const store = new Store({ grace: () => state.grace_seconds })
 const accounts = new Map(settings.accounts.map((account) => [account.id, account]))
 const consents = settings.consent ?? profile.consent ?? false
 const requests = []
@@ -32,6 +32,7 @@ const state = {
   sso: true, // a browser that logged in once is not asked again
   disabled: [], // accounts that may neither log in nor refresh
   access_seconds: settings.access_seconds, // lifetime of access tokens from now on
+  grace_seconds: profile.grace ?? 0, // for which a rotated refresh token may be used again
   faults: [], // {endpoint, status, headers, body, repeat, delay, times}, the first that matches is taken
   patch: {}, // members changed in: discovery token id_token access_token userinfo callback
   header: {}, // headers of: id_token access_token
@@ -83,7 +84,7 @@ function build() {
     clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'none'],
     pkce: { required: () => profile.pkce ?? false },
     routes: profile.routes,
-    rotateRefreshToken: profile.rotation !== 'none',
+    rotateRefreshToken: profile.rotates,
     issueRefreshToken: (_ctx, _client, code) => offline.has(code.jti),
     expiresWithSession: () => false,
     loadExistingGrant,

@@ -3,22 +3,21 @@ const GRANTABLE = new Set(['AccessToken', 'AuthorizationCode', 'RefreshToken'])
 
 export class Store {
   #rows = new Map()
-  #keepsConsumed
+  #grace
 
-  /** keepsConsumed: a refresh token that was used once may be used again. */
-  constructor({ keepsConsumed }) {
-    this.#keepsConsumed = keepsConsumed
+  /** grace: for how many seconds after its use a refresh token may be used again, at this moment. */
+  constructor({ grace }) {
+    this.#grace = grace
   }
 
   adapter = (model) => ({
     upsert: async (id, payload) => void this.#rows.set(`${model}:${id}`, payload),
-    find: async (id) => this.#rows.get(`${model}:${id}`),
+    find: async (id) => this.#forgiven(model, this.#rows.get(`${model}:${id}`)),
     findByUid: async (uid) => this.#first((name, row) => name.startsWith(`${model}:`) && row.uid === uid),
     findByUserCode: async () => undefined,
     destroy: async (id) => void this.#rows.delete(`${model}:${id}`),
     consume: async (id) => {
-      if (model === 'RefreshToken' && this.#keepsConsumed) return
-      this.#rows.get(`${model}:${id}`).consumed = Math.floor(Date.now() / 1000)
+      this.#rows.get(`${model}:${id}`).consumed = Date.now() / 1000
     },
     revokeByGrantId: async (grantId) => void this.#drop((name, row) => (
       GRANTABLE.has(name.split(':')[0]) && row.grantId === grantId)),
@@ -33,6 +32,11 @@ export class Store {
   /** Log everybody out. */
   forgetSessions() {
     return this.#drop((name) => name.startsWith('Session:'))
+  }
+
+  #forgiven(model, row) {
+    const isUsed = model === 'RefreshToken' && row?.consumed !== undefined
+    return isUsed && Date.now() / 1000 - row.consumed < this.#grace() ? { ...row, consumed: undefined } : row
   }
 
   #first(wanted) {
