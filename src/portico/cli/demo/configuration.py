@@ -50,7 +50,7 @@ def configuration(public_url: str, endpoints: dict[str, str], *, access_key_id: 
                 "title": "Portico demo",
                 "scopes": [SCOPE],
                 "scopeDescriptions": {SCOPE: "Use the tools of the demo"},
-                # A laptop may reach nothing outside, or through a proxy only: clients register here, which always works.
+                # A laptop may reach nothing outside, or only by a proxy: clients register here, which always works.
                 "clientDocuments": {"enabled": False},
                 "users": [{"name": USER, "displayName": "Demo", "passwordFile": PASSWORD_FILE}],
                 "clients": [{"name": MACHINE, "secretFile": MACHINE_SECRET_FILE, "scopes": [SCOPE]}],
