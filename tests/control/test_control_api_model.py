@@ -190,8 +190,14 @@ def plain(shapes, name, value):
 
 
 def sendable(operation, value):
-    """Whether botocore can send a value at all: no empty label, nothing that its serializer changes."""
+    """Whether botocore can send a value at all: no empty label, nothing that its serializer changes.
+
+    A required list in the query is not sent when it is empty, and is then missing.
+    """
     members = operation.input_members
+    required = operation.shapes[operation.input_shape].get("required", ())
+    if any(members[name].get("location") == "querystring" and value.get(name) == [] for name in required):
+        return False
     return all(
         not (spec.get("location") in {"uri", "header"} and value.get(member) is not None and not value[member].strip())
         for member, spec in members.items()
