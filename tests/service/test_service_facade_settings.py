@@ -240,3 +240,14 @@ def test_no_secret_is_printed(load):
     assert "of the provider" not in repr(settings)
     assert "hidden" not in repr(settings)
     assert "k1:" not in repr(settings)
+
+
+def test_a_missing_secret_of_the_only_provider_names_the_variable_that_it_may_come_in():
+    environ = {
+        "PORTICO_FACADE_PUBLIC_URL": "https://mcp.example.com",
+        "PORTICO_FACADE_UPSTREAM_URL": "https://tools.example/mcp",
+        "PORTICO_FACADE_PROVIDER_DISCOVERY_URL": "https://idp.example/.well-known/openid-configuration",
+        "PORTICO_FACADE_PROVIDER_CLIENT_ID": "portico",
+    }
+    told = [str(fault) for fault in check_facade(None, environ=environ)]
+    assert any("clientSecret" in text and "PORTICO_FACADE_PROVIDER_CLIENT_SECRET" in text for text in told)

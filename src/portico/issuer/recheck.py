@@ -15,7 +15,6 @@ from portico.issuer.redeem import Means
 from portico.issuer.store import Issuer
 from portico.model.errors import AccessDenied, Forbidden, InvalidGrant, SealError, StorageUnavailable, Unavailable
 from portico.model.secret import Secret
-from portico.oauth.provider_adapters import verifies_by_access_token
 from portico.oauth.token import token_digest
 from portico.oauth.upstream import ProviderTokens
 from portico.storage import grants, refresh_tokens, revocations
@@ -40,7 +39,7 @@ class _Login(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 def seal_login(means: Means, provider: Provider, grant_id: str, tokens: ProviderTokens) -> str:
     """Return what the provider is asked again with, sealed for one grant; empty when it gave nothing."""
     refresh_token = tokens.refresh_token.reveal()
-    by_access_token = verifies_by_access_token(provider.settings) and not refresh_token
+    by_access_token = provider.verifies and not refresh_token
     access_token = tokens.access_token.reveal() if by_access_token else ""
     if not (refresh_token or access_token):
         return ""

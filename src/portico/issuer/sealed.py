@@ -27,7 +27,6 @@ from portico.oauth.access_token import AccessToken
 from portico.oauth.client import Client
 from portico.oauth.client_metadata import is_document_id
 from portico.oauth.issuer_settings import MAX_ACCESS_TOKEN_SECONDS
-from portico.oauth.provider_adapters import verifies_by_access_token
 from portico.oauth.resource_indicator import same_resource
 from portico.oauth.token import (
     CODE_SECONDS,
@@ -247,7 +246,7 @@ class _SealedWork:
         self, provider: Provider, code: SealedCode, subject: str, tokens: ProviderTokens, now: int
     ) -> str:
         """Return our refresh token; none where the provider could not be asked whether the person may still."""
-        by_access_token = verifies_by_access_token(provider.settings) and not tokens.refresh_token
+        by_access_token = provider.verifies and not tokens.refresh_token
         token = tokens.access_token if by_access_token else tokens.refresh_token
         if not token:
             return ""

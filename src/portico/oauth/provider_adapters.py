@@ -134,11 +134,6 @@ def adapter_of(settings: ConnectorSettings) -> Adapter:
     return _BY_TYPE[kind]
 
 
-def verifies_by_access_token(settings: ConnectorSettings) -> bool:
-    """Tell whether the provider gives no refresh tokens and says whose an access token is, for as long as it holds."""
-    return adapter_of(settings).metadata is not None
-
-
 def recognise(discovery_url: str) -> ConnectorType:
     """Return whose discovery URL it is, ``oidc`` for nobody's in particular."""
     try:

@@ -151,7 +151,7 @@ def check_facade(config: Path | None, *, environ: Mapping[str, str] | None = Non
 
 def _read(config: Path | None, variables: Mapping[str, str]) -> tuple[FacadeSettings, list[Fault]]:
     base = Path.cwd() if config is None else config.absolute().parent
-    document, faults = ({}, []) if config is None else read_document(config, variables)
+    document, faults = ({}, []) if config is None else read_document(config, variables, page="docs/facade.md")
     faults += unknown_key_faults(document, variables=FACADE_KEYS, also=frozenset({"issuer"}))
     keys = _FacadeKeys(document, variables, base, faults, variables=FACADE_KEYS)
     listen = keys.listen("listen", DEFAULT_LISTEN)
@@ -285,11 +285,18 @@ def _issuer(
     reader = Reader(file_reader(base))
     entry = {key: value for key, value in document.items() if key != "users"} | {"name": ROOT}
     declared = read_issuer(reader, entry, "issuer")
-    faults += reader.faults
+    faults += [_with_variable(fault) for fault in reader.faults]
     if declared is None or reader.faults:
         return IssuerSettings(name=ROOT), ()
     clients = tuple(client.row for client in declared.clients)
     return parse_issuer_settings(ROOT, declared.document), clients
+
+
+def _with_variable(fault: Fault) -> Fault:
+    """Say which variable the only connector's secret may come in: it has no option, as others would see that."""
+    if fault.path != "issuer.connectors[0].clientSecret":
+        return fault
+    return Fault(path=fault.path, message=f"{fault.message}; it may come in {PROVIDER_KEYS['clientSecret']}")
 
 
 def _connector_faults(document: Mapping[str, Any]) -> list[Fault]:

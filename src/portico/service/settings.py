@@ -114,8 +114,10 @@ def load_worker_settings(*, environ: Mapping[str, str] | None = None) -> Setting
     return Settings(config_file=None, process=process, declared=declared)
 
 
-def read_document(file: Path, environ: Mapping[str, str]) -> tuple[dict[str, Any], list[Fault]]:
-    """Read a file's document and what is wrong with its references to the environment.
+def read_document(
+    file: Path, environ: Mapping[str, str], *, page: str = "docs/configuration.md"
+) -> tuple[dict[str, Any], list[Fault]]:
+    """Read a file's document and what is wrong with its references to the environment; ``page`` explains such files.
 
     Raises:
         ConfigError: it cannot be read, or is no document.
@@ -127,7 +129,7 @@ def read_document(file: Path, environ: Mapping[str, str]) -> tuple[dict[str, Any
             raise ConfigError([Fault(path=str(file), message=f"is larger than {MAX_BYTES} bytes")])
         return parse_yaml(content.decode(), environ=environ)
     except OSError as error:
-        advice = "name the file with --config, or write one: docs/configuration.md has an example to start from"
+        advice = f"name the file with --config, or write one: {page} has an example to start from"
         message = f"cannot be read ({error.strerror}); {advice}"
         raise ConfigError([Fault(path=str(file), message=message)]) from error
     except UnicodeDecodeError as error:
