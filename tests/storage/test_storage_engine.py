@@ -5,9 +5,14 @@ import sys
 
 import pytest
 
-from portico.model.errors import Conflict
-from portico.storage import counters, users
+from portico.model.errors import Conflict, StorageUnavailable
+from portico.storage import counters, engine, postgresql, sqlite, users
+from portico.storage.engine import Database
+from portico.storage.migrate import migrate
 from portico.storage.users import UserRow
+from support.outage import writes_locked
+
+BOUND = 30.0
 
 
 async def test_a_write_commits_and_a_failed_one_leaves_nothing(database):
@@ -43,6 +48,31 @@ async def test_writers_take_turns_and_none_is_refused(database):
     await asyncio.gather(*(write() for _ in range(100)))
     async with database.read() as conn:
         assert await counters.read_all(conn) == {"gateway/a": 100}
+
+
+async def test_a_patient_writer_outlasts_a_lock_that_others_give_up_at(url, monkeypatch):
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT", 0.1)
+    monkeypatch.setattr(postgresql, "LOCK_TIMEOUT", 0.1)
+    await migrate(url)
+    database = await Database.open(url)
+
+    async def bump(*, patient):
+        async with database.write(patient=patient) as conn:
+            return await counters.bump(conn, "gateway/a")
+
+    async with asyncio.timeout(BOUND):
+        async with writes_locked(url):
+            waiting = asyncio.create_task(bump(patient=True))
+            for _ in range(3):  # each of them gives up meanwhile
+                with pytest.raises(StorageUnavailable):
+                    await bump(patient=False)
+            assert not waiting.done()
+        assert await waiting == 1
+        monkeypatch.setattr(engine, "PATIENCE", 0.3)
+        async with writes_locked(url):
+            with pytest.raises(StorageUnavailable):
+                await bump(patient=True)
+    await database.aclose()
 
 
 @pytest.mark.case("H10")

@@ -115,7 +115,8 @@ class Applier:
         for _ in range(ATTEMPTS):
             stored = await self._stored_hashes(declared)
             hashes = await self._password_hashes(declared, stored)
-            async with self._database.write() as conn:
+            # Patient: when replicas start together, each of them applies the same file.
+            async with self._database.write(patient=True) as conn:
                 if await _password_hashes_of(conn, declared) == stored:
                     await write(conn, declared, hashes)
                     return

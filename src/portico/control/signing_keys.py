@@ -62,7 +62,7 @@ async def rotate(
     Raises:
         NotFound: there is no such issuer.
     """
-    async with database.write() as conn:
+    async with database.write(patient=True) as conn:
         await require_issuer(conn, issuer)
         before = await _shown(conn, issuer)
         for row in await signing_keys.list_all(conn, issuer=issuer):

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Final
@@ -13,7 +14,7 @@ from portico.model.errors import Conflict, StorageUnavailable
 from portico.storage.address import SqliteFile, parse_address
 from portico.storage.postgresql import Postgres, translation_of
 from portico.storage.sqlite import Sqlite
-from portico.storage.transactions import START_TIMEOUT, Backend, Mode
+from portico.storage.transactions import PATIENCE, START_TIMEOUT, Backend, Mode
 
 MIGRATION_PATIENCE: Final = 60.0  #: seconds that a process waits for another one that migrates
 
@@ -80,8 +81,11 @@ class Database:
             yield await self._begin(stack, "read")
 
     @asynccontextmanager
-    async def write(self, *, shared: bool = False) -> AsyncGenerator[AsyncConnection]:
+    async def write(self, *, shared: bool = False, patient: bool = False) -> AsyncGenerator[AsyncConnection]:
         """Open a transaction that is the only writing one from its start; commits on exit.
+
+        With ``patient`` it waits up to :data:`~portico.storage.transactions.PATIENCE` for the lock, instead of 2 s:
+        for what many processes do at once, and nobody waits for at a screen.
 
         With ``shared`` other shared ones may write beside it (SQLite: one at a time nevertheless). That is for hot
         paths that were examined for it: whatever they contend for is taken by one conditional statement or insertion,
@@ -94,14 +98,27 @@ class Database:
             InputError: a value does not fit into its column; nothing was written.
         """
         async with AsyncExitStack() as stack:
-            yield await self._begin(stack, "shared" if shared else "write")
+            yield await self._begin(stack, "shared" if shared else "write", patient=patient)
 
     async def aclose(self) -> None:
         """Close every connection."""
         await self._backend.aclose()
 
-    async def _begin(self, stack: AsyncExitStack, mode: Mode) -> AsyncConnection:
+    async def _begin(self, stack: AsyncExitStack, mode: Mode, *, patient: bool = False) -> AsyncConnection:
         stack.enter_context(translated())
+        until = time.monotonic() + (PATIENCE if patient else 0.0)
+        while True:
+            async with AsyncExitStack() as attempt:
+                try:
+                    conn = await self._attempt(attempt, mode)
+                except exc.DBAPIError as error:
+                    if self._backend.is_held(error) and time.monotonic() < until:
+                        continue
+                    raise
+                await stack.enter_async_context(attempt.pop_all())
+                return conn
+
+    async def _attempt(self, stack: AsyncExitStack, mode: Mode) -> AsyncConnection:
         try:
             async with asyncio.timeout(self._patience):
                 if mode in self._backend.queued:

@@ -50,6 +50,7 @@ _UNAVAILABLE_CLASSES: Final = frozenset({"08", "28", "3D", "40", "53", "55", "57
 #: Read-only server (a standby), transaction ended for idleness, changed schema; table, column or permission missing.
 _UNAVAILABLE_STATES: Final = frozenset({"25006", "25P03", "0A000", "42P01", "42703", "42501"})
 _READ_ONLY: Final = "25006"
+_LOCK_NOT_AVAILABLE: Final = "55P03"
 _DATA_CLASS: Final = "22"  #: too long, out of range, NUL
 _LOGIN_CLASS: Final = "28"
 _NO_DATABASE: Final = "3D000"
@@ -95,6 +96,10 @@ class Postgres:
         if lock is not None:
             idle = f"set_config('idle_in_transaction_session_timeout', '{IDLE_TIMEOUT * 1000:.0f}', true)"
             await conn.exec_driver_sql(f"SELECT {idle}, {lock}({WRITE_LOCK})")
+
+    def is_held(self, error: exc.DBAPIError) -> bool:
+        """Say whether an error means that another held the lock for longer than a statement waits."""
+        return sqlstate_of(error) == _LOCK_NOT_AVAILABLE
 
     async def prepare(self) -> None:
         """Make the first connection.

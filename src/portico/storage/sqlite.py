@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from portico.model.errors import ConfigError, Fault
@@ -75,6 +76,10 @@ class Sqlite:
 
     async def begun(self, conn: AsyncConnection, mode: Mode) -> None:
         """Take the locks of a transaction that has begun: ``BEGIN IMMEDIATE`` has taken the only one."""
+
+    def is_held(self, error: DBAPIError) -> bool:
+        """Say whether an error means that another held the lock for longer than a statement waits."""
+        return getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
 
     async def prepare(self) -> None:
         """Switch the file to WAL, which stays with it. SQLite does not wait here when others do the same, so we do."""

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, Final, Literal, Protocol
 
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 START_TIMEOUT: Final = 4.0  #: seconds until a transaction has begun: turn, connection and lock together
+PATIENCE: Final = 60.0  #: seconds that a patient writer tries again while others hold the lock
 
 #: ``read`` sees one state and changes nothing; ``write`` is alone; ``shared`` writes beside others of its kind.
 Mode = Literal["read", "write", "shared"]
@@ -30,6 +32,10 @@ class Backend(Protocol):
 
     async def begun(self, conn: AsyncConnection, mode: Mode) -> None:
         """Take the locks of a transaction that has begun."""
+        ...
+
+    def is_held(self, error: DBAPIError) -> bool:
+        """Say whether an error means that another held the lock for longer than a statement waits."""
         ...
 
     async def prepare(self) -> None:
