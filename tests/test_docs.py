@@ -18,7 +18,7 @@ from portico.control import declared_access_keys, declared_issuers, not_built
 from portico.control.api import rendering
 from portico.control.declared import DECLARED
 from portico.control.relaxations import RELAXATIONS
-from portico.model import errors
+from portico.model import errors, oauth_errors
 from portico.model.access_key import ROLES
 from portico.model.documents import GatewayExtension, TargetExtension
 from portico.oauth.connector_settings import ConnectorSettings, ConnectorType
@@ -344,7 +344,7 @@ def test_what_the_facade_is_given_for_a_provider_is_in_order(tmp_path, title):
 
 def every_error(kind):
     for child in kind.__subclasses__():
-        if child.__module__ == errors.__name__:
+        if child.__module__ in {errors.__name__, oauth_errors.__name__}:
             yield child
             yield from every_error(child)
 

@@ -12,15 +12,12 @@ from portico.model.errors import (
     FlowExpired,
     FlowFinished,
     Forbidden,
-    InvalidRedirectUri,
-    InvalidRequest,
     LimitExceeded,
     NotFound,
     PorticoError,
-    ServerError,
     StorageUnavailable,
-    TemporarilyUnavailable,
 )
+from portico.model.oauth_errors import InvalidRedirectUri, InvalidRequest, ServerError, TemporarilyUnavailable
 from portico.web.pages import Pages
 
 HOST = "portico.example:8443"

@@ -24,7 +24,8 @@ from portico.issuer.client_documents import (
     STALE_SECONDS,
     ClientDocuments,
 )
-from portico.model.errors import InvalidClientMetadata, LimitExceeded, Unavailable
+from portico.model.errors import LimitExceeded, Unavailable
+from portico.model.oauth_errors import InvalidClientMetadata
 from portico.net.egress import Egress
 from portico.net.fetch import Fetcher
 from portico.oauth.client_document_settings import ClientDocumentSettings

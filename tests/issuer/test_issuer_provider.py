@@ -14,7 +14,8 @@ import pytest
 from portico.issuer import provider as provider_module
 from portico.issuer.provider import KEYS_FRESH, METADATA_FRESH, STALE_LIMIT, Provider
 from portico.issuer.provider_documents import COOL_DOWN, RETRY
-from portico.model.errors import AccessDenied, Forbidden, InvalidGrant, ServerError, TemporarilyUnavailable
+from portico.model.errors import Forbidden
+from portico.model.oauth_errors import AccessDenied, InvalidGrant, ServerError, TemporarilyUnavailable
 from portico.model.secret import Secret
 from portico.net.egress import Egress
 from portico.net.fetch import Fetcher

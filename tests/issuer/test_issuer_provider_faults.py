@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from portico.issuer.provider import Provider
-from portico.model.errors import AccessDenied, InvalidGrant, ServerError, TemporarilyUnavailable
+from portico.model.oauth_errors import AccessDenied, InvalidGrant, ServerError, TemporarilyUnavailable
 from portico.model.secret import Secret
 from portico.net.egress import Egress
 from portico.net.fetch import Fetcher

@@ -12,7 +12,8 @@ from portico.crypto.signing import SigningKey
 from portico.issuer import wrapping as wrapping_module
 from portico.issuer.remembered import Remembered
 from portico.issuer.wrapping import KEPT, MAX_WRAPPED_CHARS, UPSTREAM, Wrapping
-from portico.model.errors import InvalidToken, ServerError
+from portico.model.errors import InvalidToken
+from portico.model.oauth_errors import ServerError
 from portico.model.secret import Secret
 from portico.oauth.token import sign_access_token, token_digest
 from portico.storage.engine import Database

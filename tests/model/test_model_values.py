@@ -1,12 +1,19 @@
 """Secrets print as stars; documents become values and come back."""
 
+import importlib
+import pkgutil
+import re
+
 import pytest
 
-from portico.model import errors
+from portico import model
+from portico.model import errors, oauth_errors
 from portico.model.documents import dump_eras, load_eras, parse_gateway, parse_target
 from portico.model.principal import Principal
 from portico.model.secret import Secret
 from portico.model.target import EraTools, Propagation, Tool
+
+MODULES = [importlib.import_module(found.name) for found in pkgutil.iter_modules(model.__path__, "portico.model.")]
 
 
 @pytest.mark.case("H10")
@@ -19,12 +26,22 @@ def test_a_secret_prints_as_stars_in_every_form():
     assert not secret.matches("canary-4712")
 
 
-def test_every_error_has_a_code_and_stands_in_the_drawn_tree():
-    drawn = errors.__doc__ or ""
-    for name, value in vars(errors).items():
-        if isinstance(value, type) and issubclass(value, errors.PorticoError):
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+def test_every_error_has_a_code_and_stands_in_the_tree_that_its_module_draws(module):
+    drawn = set(re.findall(r"\w+", module.__doc__ or ""))
+    for name, value in vars(module).items():
+        if isinstance(value, type) and issubclass(value, errors.PorticoError) and value.__module__ == module.__name__:
             assert value.code, name
-            assert name in drawn, f"{name} is missing in the tree of model/errors.py"
+            assert name in drawn, f"{name} is missing in the tree of {module.__name__}"
+
+
+def test_the_tree_of_errors_names_the_modules_of_its_branches():
+    kinds = [errors.PorticoError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    homes = {kind.__module__ for kind in kinds} & {module.__name__ for module in MODULES}
+    assert homes == {errors.__name__, oauth_errors.__name__}
+    assert "model/oauth_errors.py" in (errors.__doc__ or "")
 
 
 def test_the_same_subject_at_two_issuers_is_two_principals():

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portico.model.errors import ConfigError, InvalidClientMetadata, InvalidRedirectUri
+from portico.model.errors import ConfigError
+from portico.model.oauth_errors import InvalidClientMetadata, InvalidRedirectUri
 from portico.oauth.authorize import check_redirect
 from portico.oauth.client import Client
 from portico.oauth.client_document_settings import ClientDocumentSettings

@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from portico.model.errors import InvalidClient, InvalidRedirectUri, UnauthorizedClient
+from portico.model.oauth_errors import InvalidClient, InvalidRedirectUri, UnauthorizedClient
 from portico.model.secret import Secret
 from portico.oauth.authorize import AuthorizationRequest, check_redirect
 from portico.oauth.client import Client, ClientKind

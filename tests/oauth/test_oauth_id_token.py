@@ -6,7 +6,7 @@ import pytest
 from joserfc import jws
 from joserfc.jwk import ECKey
 
-from portico.model.errors import ServerError
+from portico.model.oauth_errors import ServerError
 from portico.oauth.connector_settings import ConnectorSettings
 from portico.oauth.id_token import judge_id_token, parse_id_token
 from portico.oauth.jwk import load_key

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portico.model.errors import ConfigError, InvalidGrant, InvalidRequest, InvalidScope, InvalidTarget, OAuthError
+from portico.model.errors import ConfigError
+from portico.model.oauth_errors import InvalidGrant, InvalidRequest, InvalidScope, InvalidTarget, OAuthError
 from portico.oauth.authorize import judge_scopes, redirect_with
 from portico.oauth.issuer_settings import parse_issuer_settings
 from portico.oauth.parameters import MAX_PARAMETERS, Parameters

@@ -8,14 +8,8 @@ from urllib.parse import urlencode
 import pytest
 from hypothesis import given, strategies
 
-from portico.model.errors import (
-    AccessDenied,
-    Forbidden,
-    InvalidGrant,
-    InvalidRequest,
-    ServerError,
-    TemporarilyUnavailable,
-)
+from portico.model.errors import Forbidden
+from portico.model.oauth_errors import AccessDenied, InvalidGrant, InvalidRequest, ServerError, TemporarilyUnavailable
 from portico.model.secret import Secret
 from portico.oauth.connector_settings import ConnectorSettings
 from portico.oauth.parameters import Parameters

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, strategies
 
-from portico.model.errors import AccessDenied, ServerError
+from portico.model.oauth_errors import AccessDenied, ServerError
 from portico.oauth.connector_settings import ConnectorSettings
 from portico.oauth.provider_adapters import adapter_of
 from portico.oauth.upstream_person import lacks, merged_claims, person_of, primary_email

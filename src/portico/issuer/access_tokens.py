@@ -6,7 +6,8 @@ from typing import Any, Final, assert_never
 from portico.issuer.ledger import Issued
 from portico.issuer.powers import Powers
 from portico.issuer.store import Issuer
-from portico.model.errors import InvalidToken, ServerError
+from portico.model.errors import InvalidToken
+from portico.model.oauth_errors import ServerError
 from portico.oauth.access_token import AccessToken, read_access_token
 from portico.oauth.jwt import parse, verify
 from portico.oauth.token import access_token_claims, sign_access_token, token_document

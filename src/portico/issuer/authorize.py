@@ -9,7 +9,7 @@ from portico.issuer.entrance import entrance
 from portico.issuer.people import address_of, person_of
 from portico.issuer.powers import Powers
 from portico.issuer.store import Issuer
-from portico.model.errors import ConsentRequired, InvalidRequest, LoginRequired, OAuthError
+from portico.model.oauth_errors import ConsentRequired, InvalidRequest, LoginRequired, OAuthError
 from portico.oauth.authorize import error_url, judge_prompt, judge_redirect, judge_request, state_of
 from portico.web.forms import read_query
 from portico.web.pages import see_other

@@ -14,13 +14,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from portico.issuer.throttle import RateLimit
-from portico.model.errors import (
-    EgressDenied,
-    InvalidClientMetadata,
-    LimitExceeded,
-    Unavailable,
-    UpstreamError,
-)
+from portico.model.errors import EgressDenied, LimitExceeded, Unavailable, UpstreamError
+from portico.model.oauth_errors import InvalidClientMetadata
 from portico.net.fetch import Fetched, Fetcher
 from portico.oauth.client import Client
 from portico.oauth.client_metadata import (

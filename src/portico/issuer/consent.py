@@ -17,7 +17,8 @@ from portico.issuer.people import LoggedIn, session_of, user_of
 from portico.issuer.powers import Powers
 from portico.issuer.provider_login import find_asker, judge_again, to_provider
 from portico.issuer.store import Issuer
-from portico.model.errors import AccessDenied, Conflict, FlowFinished, Forbidden, InvalidRequest, OAuthError
+from portico.model.errors import Conflict, FlowFinished, Forbidden
+from portico.model.oauth_errors import AccessDenied, InvalidRequest, OAuthError
 from portico.oauth.authorize import AuthorizationRequest, check_redirect, error_url, success_url
 from portico.oauth.client import Client
 from portico.oauth.client_metadata import document_host, is_unproven

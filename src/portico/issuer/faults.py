@@ -7,7 +7,8 @@ import structlog
 from starlette.requests import Request
 
 from portico.issuer.store import Issuer
-from portico.model.errors import OAuthError, PorticoError
+from portico.model.errors import PorticoError
+from portico.model.oauth_errors import OAuthError
 from portico.web.asgi import request_id
 
 _OUT_OF_ORDER = 500

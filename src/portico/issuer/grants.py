@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from portico.issuer.clients import remembered
 from portico.issuer.store import Issuer
-from portico.model.errors import InvalidGrant
+from portico.model.oauth_errors import InvalidGrant
 from portico.oauth.authorize import AuthorizationRequest
 from portico.oauth.client import Client
 from portico.oauth.token import CODE_SECONDS, token_digest

@@ -10,7 +10,7 @@ from typing import Protocol
 from portico.issuer.provider import ProviderTokens
 from portico.issuer.store import Issuer
 from portico.issuer.transaction import Transaction
-from portico.model.errors import InvalidGrant
+from portico.model.oauth_errors import InvalidGrant
 from portico.oauth.access_token import AccessToken
 from portico.oauth.client import Client
 from portico.oauth.token import ClaimedClient, CodeExchange, RefreshExchange

@@ -11,7 +11,8 @@ from portico.issuer.flow import open_login
 from portico.issuer.people import address_of
 from portico.issuer.powers import Local, Powers
 from portico.issuer.store import Issuer
-from portico.model.errors import Forbidden, InvalidRequest, LimitExceeded, StorageUnavailable
+from portico.model.errors import Forbidden, LimitExceeded, StorageUnavailable
+from portico.model.oauth_errors import InvalidRequest
 from portico.oauth.authorize import AuthorizationRequest
 from portico.storage import users
 from portico.storage.users import UserRow

@@ -9,14 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from portico.issuer.provider_documents import ProviderDocument, provider_fault
-from portico.model.errors import (
-    InvalidGrant,
-    OAuthError,
-    ServerError,
-    TemporarilyUnavailable,
-    UpstreamError,
-    UpstreamUnreachable,
-)
+from portico.model.errors import UpstreamError, UpstreamUnreachable
+from portico.model.oauth_errors import InvalidGrant, OAuthError, ServerError, TemporarilyUnavailable
 from portico.model.secret import Secret
 from portico.net.fetch import Fetched, Fetcher
 from portico.oauth import upstream_authorize, upstream_callback, upstream_tokens

@@ -14,14 +14,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, Generic, TypeVar
 
-from portico.model.errors import (
-    OAuthError,
-    PorticoError,
-    ServerError,
-    TemporarilyUnavailable,
-    UpstreamTimeout,
-    UpstreamUnreachable,
-)
+from portico.model.errors import PorticoError, UpstreamTimeout, UpstreamUnreachable
+from portico.model.oauth_errors import OAuthError, ServerError, TemporarilyUnavailable
 
 COOL_DOWN: Final = 60.0  #: seconds between two fetches of what we have
 RETRY: Final = 3.0  #: seconds between two attempts at what we do not have

@@ -15,7 +15,8 @@ from portico.issuer.rendering import page_error
 from portico.issuer.round_trip import carry, forget, recall
 from portico.issuer.store import Issuer
 from portico.issuer.transaction import Transaction
-from portico.model.errors import Forbidden, InvalidRequest, OAuthError, PorticoError
+from portico.model.errors import Forbidden, PorticoError
+from portico.model.oauth_errors import InvalidRequest, OAuthError
 from portico.oauth.authorize import AuthorizationRequest, check_redirect, error_url, judge_scopes, success_url
 from portico.oauth.client import Client
 from portico.oauth.parameters import Parameters

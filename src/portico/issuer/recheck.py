@@ -13,7 +13,8 @@ import msgspec
 from portico.issuer.provider import Provider
 from portico.issuer.redeem import Means
 from portico.issuer.store import Issuer
-from portico.model.errors import AccessDenied, Forbidden, InvalidGrant, SealError, StorageUnavailable, Unavailable
+from portico.model.errors import Forbidden, SealError, StorageUnavailable, Unavailable
+from portico.model.oauth_errors import AccessDenied, InvalidGrant
 from portico.model.secret import Secret
 from portico.oauth.token import token_digest
 from portico.oauth.upstream import ProviderTokens

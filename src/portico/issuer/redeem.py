@@ -18,7 +18,8 @@ from portico.crypto.keyring import Keyring
 from portico.issuer.grants import living_grant
 from portico.issuer.ledger import Issued
 from portico.issuer.store import Issuer
-from portico.model.errors import InvalidGrant, SealError
+from portico.model.errors import SealError
+from portico.model.oauth_errors import InvalidGrant
 from portico.oauth.client import Client
 from portico.oauth.resource_indicator import same_resource
 from portico.oauth.token import (

@@ -11,16 +11,13 @@ from portico.model.errors import (
     FlowFinished,
     Forbidden,
     InputError,
-    InvalidClient,
     LimitExceeded,
     NotFound,
-    OAuthError,
     PorticoError,
-    ServerError,
-    TemporarilyUnavailable,
     Unavailable,
     UpstreamError,
 )
+from portico.model.oauth_errors import InvalidClient, OAuthError, ServerError, TemporarilyUnavailable
 from portico.oauth.refusal import refusal
 from portico.web.pages import Pages
 

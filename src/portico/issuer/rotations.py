@@ -17,7 +17,8 @@ from portico.issuer.redeem import Means
 from portico.issuer.remembered import MAX_REMEMBERED, Remembered
 from portico.issuer.sealed_tokens import OUTCOME, REFRESH, Outcome, SealedRefresh, seal, unseal
 from portico.issuer.store import Issuer
-from portico.model.errors import AccessDenied, InvalidGrant, StorageUnavailable, Unavailable
+from portico.model.errors import StorageUnavailable, Unavailable
+from portico.model.oauth_errors import AccessDenied, InvalidGrant
 from portico.model.secret import Secret
 from portico.oauth.token import GRACE_SECONDS, token_digest
 from portico.oauth.upstream import ProviderTokens

@@ -18,7 +18,8 @@ from portico.issuer.flow import FLOW_SECONDS
 from portico.issuer.powers import Powers
 from portico.issuer.store import Issuer
 from portico.issuer.transaction import Transaction
-from portico.model.errors import FlowElsewhere, FlowExpired, FlowFinished, Forbidden, InvalidRequest, SealError
+from portico.model.errors import FlowElsewhere, FlowExpired, FlowFinished, Forbidden, SealError
+from portico.model.oauth_errors import InvalidRequest
 
 PURPOSE: Final = "provider-transaction"  #: of the seal; the issuer's URL is its associated data
 MAX_COOKIE_CHARS: Final = 3600  #: name, value and attributes must stay under the 4,096 bytes of RFC 6265 section 6.1

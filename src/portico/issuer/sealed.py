@@ -21,7 +21,8 @@ from portico.issuer.rotations import Rotations
 from portico.issuer.sealed_tokens import CODE, REFRESH, SealedCode, SealedRefresh, seal, unseal
 from portico.issuer.store import Issuer
 from portico.issuer.transaction import Transaction
-from portico.model.errors import AccessDenied, Forbidden, InvalidClient, InvalidClientMetadata, InvalidGrant
+from portico.model.errors import Forbidden
+from portico.model.oauth_errors import AccessDenied, InvalidClient, InvalidClientMetadata, InvalidGrant
 from portico.model.secret import Secret
 from portico.oauth.access_token import AccessToken
 from portico.oauth.client import Client

@@ -6,7 +6,8 @@ import msgspec
 
 from portico.issuer.redeem import Means
 from portico.issuer.store import Issuer
-from portico.model.errors import InvalidGrant, SealError
+from portico.model.errors import SealError
+from portico.model.oauth_errors import InvalidGrant
 
 CODE: Final = "sealed-code"  #: purposes of the seal; the issuer's URL is the associated data
 REFRESH: Final = "sealed-refresh"

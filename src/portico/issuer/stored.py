@@ -16,11 +16,9 @@ from portico.issuer.recheck import Rechecks, seal_login
 from portico.issuer.redeem import Means, redeem_code, rotate
 from portico.issuer.store import Issuer
 from portico.issuer.transaction import Transaction
-from portico.model.errors import (
+from portico.model.errors import Conflict, FlowFinished, Forbidden
+from portico.model.oauth_errors import (
     AccessDenied,
-    Conflict,
-    FlowFinished,
-    Forbidden,
     InvalidClient,
     InvalidClientMetadata,
     InvalidGrant,

@@ -12,7 +12,7 @@ from portico.issuer.people import address_of
 from portico.issuer.powers import Powers
 from portico.issuer.rendering import json_answer
 from portico.issuer.store import Issuer
-from portico.model.errors import InvalidClient, InvalidClientMetadata, InvalidGrant, InvalidRequest
+from portico.model.oauth_errors import InvalidClient, InvalidClientMetadata, InvalidGrant, InvalidRequest
 from portico.oauth.authorize import judge_scopes
 from portico.oauth.client import Client
 from portico.oauth.parameters import Parameters

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from portico.crypto.keyring import Keyring
 from portico.issuer.remembered import Remembered
-from portico.model.errors import SealError, ServerError
+from portico.model.errors import SealError
+from portico.model.oauth_errors import ServerError
 from portico.model.secret import Secret
 from portico.oauth.jwt import refused
 from portico.oauth.token import token_digest

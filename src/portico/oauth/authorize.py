@@ -12,8 +12,8 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from portico.model.errors import (
-    InputError,
+from portico.model.errors import InputError
+from portico.model.oauth_errors import (
     InvalidRedirectUri,
     InvalidRequest,
     InvalidScope,

@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from portico.model.errors import InvalidClientMetadata
+from portico.model.oauth_errors import InvalidClientMetadata
 from portico.oauth.client import MAX_CLIENT_ID_CHARS, Client
 from portico.oauth.client_document_settings import ClientDocumentSettings
 from portico.oauth.issuer_settings import IssuerSettings

@@ -4,7 +4,8 @@ import hmac
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-from portico.model.errors import InvalidToken, ServerError
+from portico.model.errors import InvalidToken
+from portico.model.oauth_errors import ServerError
 from portico.oauth.jwk import VerificationKey
 from portico.oauth.jwt import UnverifiedToken, parse, quoted, verify
 from portico.oauth.provider_adapters import Adapter

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from portico.model.errors import InvalidRequest
+from portico.model.oauth_errors import InvalidRequest
 
 MAX_PARAMETERS: Final = 64  #: parameters of one request
 

@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import re
 
-from portico.model.errors import InvalidGrant, InvalidRequest
+from portico.model.oauth_errors import InvalidGrant, InvalidRequest
 
 #: base64url of a SHA-256 is 43 characters, so no other length of RFC 7636's grammar can ever be answered.
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}\Z", re.ASCII)

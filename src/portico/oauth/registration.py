@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from portico.model.errors import InvalidClientMetadata, InvalidRedirectUri
+from portico.model.oauth_errors import InvalidClientMetadata, InvalidRedirectUri
 from portico.oauth.client import MAX_CLIENT_ID_CHARS, Client
 from portico.oauth.issuer_settings import IssuerSettings
 from portico.oauth.redirect_uri import kind_of

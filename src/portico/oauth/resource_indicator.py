@@ -3,7 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from portico.model.errors import InputError, InvalidTarget
+from portico.model.errors import InputError
+from portico.model.oauth_errors import InvalidTarget
 from portico.oauth.resource import canonical_resource
 
 _TARGET = re.compile(r"/[0-9A-Za-z-]{1,100}\Z", re.ASCII)

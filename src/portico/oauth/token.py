@@ -15,7 +15,7 @@ from urllib.parse import unquote_plus
 from joserfc import jwt
 
 from portico.crypto.signing import SigningKey
-from portico.model.errors import (
+from portico.model.oauth_errors import (
     InvalidClient,
     InvalidGrant,
     InvalidRequest,

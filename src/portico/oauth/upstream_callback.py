@@ -3,7 +3,8 @@
 import re
 from typing import Final
 
-from portico.model.errors import AccessDenied, Forbidden, OAuthError, ServerError, TemporarilyUnavailable
+from portico.model.errors import Forbidden
+from portico.model.oauth_errors import AccessDenied, OAuthError, ServerError, TemporarilyUnavailable
 from portico.oauth.client_credentials import shown
 from portico.oauth.parameters import Parameters
 from portico.oauth.provider_adapters import TENANT_TEMPLATE

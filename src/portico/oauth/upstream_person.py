@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-from portico.model.errors import AccessDenied, ServerError
+from portico.model.oauth_errors import AccessDenied, ServerError
 from portico.oauth.connector_settings import ConnectorSettings
 from portico.oauth.provider_adapters import Adapter
 from portico.oauth.registration import UNNAMED, clean_name

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from portico.model.errors import InvalidGrant, ServerError
+from portico.model.oauth_errors import InvalidGrant, ServerError
 from portico.model.secret import Secret
 from portico.oauth.client_credentials import TokenRefused, TokenRequest, basic, judge_members, read_members
 from portico.oauth.connector_settings import ConnectorSettings

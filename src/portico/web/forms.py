@@ -4,7 +4,8 @@ from typing import Final
 
 from starlette.requests import Request
 
-from portico.model.errors import InvalidRequest, UnsupportedMedia
+from portico.model.errors import UnsupportedMedia
+from portico.model.oauth_errors import InvalidRequest
 from portico.oauth.parameters import Parameters
 from portico.web.asgi import media_type, read_body
 
