@@ -6,7 +6,16 @@ import re
 
 import pytest
 
-from attacks.attack_world import AttackedWorld, Browser, nothing_on_a_page, query_of, refused_at_token
+from attacks.attack_world import (
+    ELSEWHERE,
+    AttackedWorld,
+    Browser,
+    FacadeWorld,
+    WorldMaker,
+    nothing_on_a_page,
+    query_of,
+    refused_at_token,
+)
 from issuer.issuer_world import REDIRECT
 from issuer.test_issuer_client_documents import Host, reply
 from portico.issuer import client_documents
@@ -59,6 +68,23 @@ async def test_a_client_id_that_we_did_not_make_is_nobody(world: AttackedWorld, 
     }[change]
     nothing_on_a_page(await Browser(world).open(world.request(forged)), 400)
     refused_at_token(await world.redeem(forged, "x"), "invalid_client", 401)
+
+
+@pytest.mark.case("F02", "T13")
+@pytest.mark.connector("oidc", worlds=("facade",))
+async def test_a_client_of_another_facade_with_the_same_keys_is_nobody(
+    world: FacadeWorld, make_world: WorldMaker, client_id: str
+):
+    """Who may register there with a redirect URI of their own must not get a consent page here for it."""
+    other = await make_world("facade", public_url=ELSEWHERE, keys=world.keys)
+    issued = await world.tokens(client_id)
+    nothing_on_a_page(await Browser(other).open(other.request(client_id)), 400)
+    refused_at_token(await other.redeem(client_id, "x"), "invalid_client", 401)
+    refused_at_token(await other.refresh(client_id, issued["refresh_token"]), "invalid_client", 401)
+    async with other.http() as http:
+        answer = await http.post("/revoke", data={"client_id": client_id, "token": issued["refresh_token"]})
+    refused_at_token(answer, "invalid_client", 401)
+    assert (await world.refresh(client_id, issued["refresh_token"])).status_code == 200
 
 
 @pytest.mark.case("F03", "T28")

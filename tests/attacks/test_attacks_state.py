@@ -337,6 +337,23 @@ async def test_a_transaction_of_another_facade_with_the_same_keys_is_none(
     )
 
 
+@pytest.mark.case("B06", "G02")
+@pytest.mark.connector("oidc", worlds=("facade",))
+async def test_a_consent_form_of_another_facade_with_the_same_keys_is_none(
+    world: FacadeWorld, make_world: WorldMaker, client_id: str
+):
+    other = await make_world("facade", public_url=ELSEWHERE, keys=world.keys)
+    browser, there = Browser(world), Browser(other)
+    page = await world.consent_page(browser, client_id)
+    await other.consent_page(there, await other.register())
+    [value] = dict(browser.http.cookies).values()
+    [name] = dict(there.http.cookies)
+    set_cookie(there, name, value)  # even with the cookie that the form is bound to
+    nothing_on_a_page(await there.submit(page, decision="allow"), 403)
+    assert await world.asked_of_provider("authorization") == []
+    assert (await browser.submit(page, decision="allow")).status_code == 303
+
+
 @pytest.mark.case("B07")
 @pytest.mark.connector("oidc")
 async def test_many_flows_at_once_neither_mix_nor_pile_up(world: ProviderWorld, client_id: str):

@@ -116,6 +116,18 @@ async def test_a_client_id_of_another_issuer_is_unknown(world: World, client_id:
     assert (await Browser(elsewhere).open(elsewhere.request(client_id))).status_code == 400
 
 
+@pytest.mark.case("F02")
+async def test_a_client_id_is_good_at_one_url_also_where_the_issuers_have_one_name(world: World, client_id: str):
+    """Two installations with one keyring: what one of them let register is a stranger to the other."""
+    elsewhere = World(
+        database=world.database, keyring=world.keyring, clock=world.clock, public_url="https://elsewhere.example"
+    )
+    await elsewhere.app.load_all()
+    assert (await Browser(elsewhere).open(elsewhere.request(client_id))).status_code == 400
+    own = await elsewhere.register()
+    assert (await Browser(elsewhere).open(elsewhere.request(own))).status_code == 200
+
+
 REFUSED = [
     pytest.param({"code_challenge": ""}, "invalid_request", marks=pytest.mark.case("B01", "T4")),
     pytest.param({"code_challenge_method": "plain"}, "invalid_request", marks=pytest.mark.case("B01")),

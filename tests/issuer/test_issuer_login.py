@@ -1,6 +1,7 @@
 """Logging in: sessions are new at each login, guessing is slow, and unknown people look like known ones."""
 
 import asyncio
+import os
 import re
 
 import pytest
@@ -9,6 +10,8 @@ from issuer_world import PASSWORD, PASSWORD_HASH, Browser, World
 from portico.issuer.passwords import PasswordCheck
 from portico.issuer.throttle import ACCOUNT_AT_ADDRESS, ADDRESS, LoginThrottle, RateLimit, network_of
 from portico.model.errors import LimitExceeded
+from portico.storage import users
+from portico.web.sessions import Sessions
 
 
 def cookie(browser: Browser, kind: str) -> str:
@@ -42,10 +45,15 @@ async def test_a_session_that_was_planted_before_login_is_replaced(world: World,
 
 @pytest.mark.case("B06")
 async def test_a_session_of_another_issuer_is_none_here(world: World, client_id: str):
-    value = world.keyring.seal("browser-session", b"x", aad=b"second")
-    browser = Browser(world)
-    browser.http.cookies.set("portico-t1-main-session", value)
-    assert "Password" in (await browser.open(world.request(client_id))).text
+    others = (world.url.replace("main", "second"), f"https://elsewhere.example{world.path}", "main")
+    async with world.database.read() as conn:
+        ada = await users.by_name(conn, "main", "ada")
+    assert ada is not None
+    for issuer, asks in (*((one, True) for one in others), (world.url, False)):
+        value = Sessions(world.keyring, random=os.urandom).begin(issuer, ada.subject, world.clock())
+        browser = Browser(world)
+        browser.http.cookies.set("portico-t1-main-session", value)
+        assert ("Password" in (await browser.open(world.request(client_id))).text) is asks
 
 
 async def test_a_login_lasts_eight_hours(world: World, client_id: str):
@@ -58,8 +66,6 @@ async def test_a_login_lasts_eight_hours(world: World, client_id: str):
 
 
 async def test_a_changed_password_ends_the_login(world: World, client_id: str):
-    from portico.storage import users
-
     browser = Browser(world)
     await browser.log_in(await browser.open(world.request(client_id)))
     world.clock.forward(10)

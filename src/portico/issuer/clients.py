@@ -2,11 +2,13 @@
 
 import hashlib
 import re
+from collections.abc import Callable
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from portico.crypto.keyring import Keyring
+from portico.issuer.store import Issuer
 from portico.model.errors import SealError
 from portico.oauth.client import MAX_CLIENT_ID_CHARS, Client
 from portico.oauth.registration import PURPOSE, registered_client
@@ -22,7 +24,7 @@ def well_formed(client_id: str) -> bool:
 
 
 async def find_client(
-    conn: AsyncConnection, keyring: Keyring, issuer: str, client_id: str, *, document: Client | None = None
+    conn: AsyncConnection, keyring: Keyring, issuer: Issuer, client_id: str, *, document: Client | None = None
 ) -> Client | None:
     """Return the living client of ``client_id``, None when it is unknown, tampered with, disabled or deleted.
 
@@ -33,7 +35,7 @@ async def find_client(
     """
     if not well_formed(client_id):
         return None
-    row = await clients.get(conn, issuer, client_id)
+    row = await clients.get(conn, issuer.name, client_id)
     if row is not None and row.kind != "document":
         return living(row)
     if row is not None and (row.disabled_at is not None or row.deleted_at is not None):
@@ -41,10 +43,19 @@ async def find_client(
     return document if document is not None else sealed_client(keyring, issuer, client_id)
 
 
-def sealed_client(keyring: Keyring, issuer: str, client_id: str) -> Client | None:
-    """Return the client that registered itself and holds itself in its id, None when it is not one of ours."""
+def seal_client(keyring: Keyring, issuer: Issuer, plaintext: bytes, *, random: Callable[[int], bytes]) -> str:
+    """Return the id of a client that registered itself: it holds the client, and is one at this issuer only."""
+    return keyring.seal(PURPOSE, plaintext, aad=issuer.url.encode(), random=random)
+
+
+def sealed_client(keyring: Keyring, issuer: Issuer, client_id: str) -> Client | None:
+    """Return the client that registered itself and holds itself in its id, None when it is not one of this issuer.
+
+    The issuer's URL decides, not its name: two façades that share a keyring are both named ``root``, and a client that
+    one of them let register must be a stranger to the other.
+    """
     try:
-        return registered_client(client_id, keyring.open(PURPOSE, client_id, aad=issuer.encode()))
+        return registered_client(client_id, keyring.open(PURPOSE, client_id, aad=issuer.url.encode()))
     except SealError:
         return None
 

@@ -163,7 +163,7 @@ async def _still_asks(
     if await user_of(conn, issuer, session) is None:
         raise Forbidden("Your account was disabled or its password changed meanwhile.")
     document = asking.client if asking.client.kind == "document" else None
-    client = await find_client(conn, powers.keyring, issuer.name, asking.client.id, document=document)
+    client = await find_client(conn, powers.keyring, issuer, asking.client.id, document=document)
     if client is None:
         raise InvalidRequest("The application was removed meanwhile.")
     check_redirect(asking.request.redirect_uri, client, issuer.settings)

@@ -58,7 +58,7 @@ async def login(powers: Powers, issuer: Issuer, request: Request) -> Response:
     if proven is None:
         return login_page(powers, issuer, request, asked, client, problem=_WRONG, name=name, status=403)
     response = see_other(f"{urlsplit(issuer.url).path}/authorize?{urlencode(asked.parameters())}")
-    value = powers.sessions.begin(issuer.name, proven.subject, powers.clock())
+    value = powers.sessions.begin(issuer.url, proven.subject, powers.clock())
     powers.cookies.set(response, "session", issuer.name, value)
     return response
 

@@ -37,7 +37,7 @@ async def person_of(powers: Powers, issuer: Issuer, request: Request) -> LoggedI
 def session_of(powers: Powers, issuer: Issuer, request: Request) -> Session | None:
     """Return the login that this browser has at the issuer."""
     cookie = powers.cookies.read(request, "session", issuer.name)
-    return powers.sessions.open(issuer.name, cookie, powers.clock()) if cookie else None
+    return powers.sessions.open(issuer.url, cookie, powers.clock()) if cookie else None
 
 
 async def user_of(conn: AsyncConnection, issuer: Issuer, session: Session | None) -> UserRow | None:

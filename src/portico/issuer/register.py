@@ -5,12 +5,13 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from portico.issuer.clients import seal_client
 from portico.issuer.people import address_of
 from portico.issuer.powers import Powers
 from portico.issuer.rendering import json_answer
 from portico.issuer.store import Issuer
 from portico.model.errors import LimitExceeded, UnsupportedMedia
-from portico.oauth.registration import MAX_BODY_BYTES, PURPOSE, judge_registration, registration_document
+from portico.oauth.registration import MAX_BODY_BYTES, judge_registration, registration_document
 from portico.web.asgi import media_type, read_body
 
 BURST: Final = 60  #: registrations at once from one address
@@ -32,5 +33,5 @@ async def register(powers: Powers, issuer: Issuer, request: Request) -> Response
         raise UnsupportedMedia("Send the registration as application/json.")
     body = await read_body(request.receive, MAX_BODY_BYTES)
     registration = judge_registration(body, issuer.settings, powers.clock())
-    client_id = powers.keyring.seal(PURPOSE, registration.plaintext(), aad=issuer.name.encode(), random=powers.random)
+    client_id = seal_client(powers.keyring, issuer, registration.plaintext(), random=powers.random)
     return json_answer(registration_document(registration, client_id, issuer.settings), status=201)

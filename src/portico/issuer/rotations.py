@@ -119,7 +119,7 @@ class Rotations:
         if self._remembered.shared:
             # Without it other replicas say for a moment that they cannot tell; the person would have to log in again.
             with contextlib.suppress(StorageUnavailable):
-                await self._remembered.keep_outcome(digest, seal(self._means, issuer, OUTCOME, outcome))
+                await self._remembered.keep_outcome(digest, seal(self._means, issuer, OUTCOME, outcome, of=digest))
         return outcome
 
     async def _ask(self, issuer: Issuer, refresh: SealedRefresh) -> ProviderTokens:
@@ -141,6 +141,6 @@ class Rotations:
             if row is None or self._means.clock() > row.spent_at + GRACE_SECONDS:
                 return None
             if row.outcome:
-                return unseal(self._means, issuer, OUTCOME, row.outcome, Outcome, max_chars=MAX_SEALED_CHARS)
+                return unseal(self._means, issuer, OUTCOME, row.outcome, Outcome, of=digest, max_chars=MAX_SEALED_CHARS)
             await asyncio.sleep(POLL_SECONDS)
         raise Unavailable("The identity provider is being asked by another replica; try again.")

@@ -82,7 +82,7 @@ class SealedLedger:
             return held
         if is_document_id(client_id):
             return await self._documents.get(client_id, issuer.settings)
-        return sealed_client(self._means.keyring, issuer.name, client_id)
+        return sealed_client(self._means.keyring, issuer, client_id)
 
     async def admit(self, issuer: Issuer, transaction: Transaction, client: Client, provider_code: str) -> str:
         """Seal the provider's code into ours; the person is known when it is redeemed."""

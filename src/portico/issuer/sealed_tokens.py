@@ -11,7 +11,7 @@ from portico.model.oauth_errors import InvalidGrant
 
 CODE: Final = "sealed-code"  #: purposes of the seal; the issuer's URL is the associated data
 REFRESH: Final = "sealed-refresh"
-OUTCOME: Final = "refresh-outcome"
+OUTCOME: Final = "refresh-outcome"  #: with the digest of the token that it came of
 MAX_TOKEN_CHARS: Final = 32 * 1024  #: a provider's refresh token may have 16 K, and grows by a third here
 
 _UNKNOWN: Final = "The code or token is unknown, over, or another client's."
@@ -59,22 +59,33 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     expires_at: int  #: of the provider's access token
 
 
-def seal(means: Means, issuer: Issuer, purpose: str, value: msgspec.Struct) -> str:
-    """Return ``value`` as a token."""
+def seal(means: Means, issuer: Issuer, purpose: str, value: msgspec.Struct, *, of: str = "") -> str:
+    """Return ``value`` as a token; ``of`` names what else it belongs to, where it lies in a store."""
     plaintext = msgspec.msgpack.encode(value)
-    return means.keyring.seal(purpose, plaintext, aad=issuer.url.encode(), random=means.random)
+    return means.keyring.seal(purpose, plaintext, aad=_associated(issuer, of), random=means.random)
 
 
 def unseal(
-    means: Means, issuer: Issuer, purpose: str, token: str, kind: type[T], *, max_chars: int = MAX_TOKEN_CHARS
+    means: Means,
+    issuer: Issuer,
+    purpose: str,
+    token: str,
+    kind: type[T],
+    *,
+    of: str = "",
+    max_chars: int = MAX_TOKEN_CHARS,
 ) -> T:
     """Return what a token holds; one that is longer than ``max_chars`` is not looked at.
 
     Raises:
-        InvalidGrant: it was not issued here, for this purpose, or its key was dropped.
+        InvalidGrant: it was not issued here, for this purpose and ``of`` this, or its key was dropped.
     """
     try:
-        plaintext = means.keyring.open(purpose, token, aad=issuer.url.encode(), max_chars=max_chars)
+        plaintext = means.keyring.open(purpose, token, aad=_associated(issuer, of), max_chars=max_chars)
         return msgspec.msgpack.decode(plaintext, type=kind)
     except (SealError, msgspec.DecodeError) as error:
         raise InvalidGrant(_UNKNOWN) from error
+
+
+def _associated(issuer: Issuer, of: str) -> bytes:
+    return (f"{issuer.url}|{of}" if of else issuer.url).encode()

@@ -50,7 +50,7 @@ class StoredLedger:
         """Return a living client; see :class:`~portico.issuer.ledger.Ledger`."""
         document = await self._document(issuer, client_id)
         async with self._database.read() as conn:
-            return await find_client(conn, self._means.keyring, issuer.name, client_id, document=document)
+            return await find_client(conn, self._means.keyring, issuer, client_id, document=document)
 
     async def admit(self, issuer: Issuer, transaction: Transaction, client: Client, provider_code: str) -> str:
         """Ask the provider who it is, remember the person, and write grant and code."""
@@ -69,7 +69,7 @@ class StoredLedger:
                 user = await self._remember(conn, issuer, login.person)
                 if user.disabled_at is not None:
                     raise AccessDenied("The account was disabled here.")
-                alive = await find_client(conn, self._means.keyring, issuer.name, client.id, document=client)
+                alive = await find_client(conn, self._means.keyring, issuer, client.id, document=client)
                 if alive is None:
                     raise Forbidden("The application was removed meanwhile.")
                 now = int(self._means.clock())
@@ -93,7 +93,7 @@ class StoredLedger:
         if isinstance(asked, RefreshExchange):
             await self._rechecks.ask(issuer, claimed.client_id, asked.token)
         async with self._database.write(shared=True) as conn:
-            client = await find_client(conn, self._means.keyring, issuer.name, claimed.client_id, document=document)
+            client = await find_client(conn, self._means.keyring, issuer, claimed.client_id, document=document)
             yield _StoredWork(conn=conn, means=self._means, issuer=issuer, client=client)
 
     async def refresh_token(self, issuer: Issuer, token: str) -> LiveToken | None:

@@ -16,7 +16,7 @@ from portico.oauth.issuer_settings import IssuerSettings
 from portico.oauth.redirect_uri import kind_of
 from portico.oauth.strict_json import parse_object
 
-PURPOSE: Final = "client-id"  #: of the seal; the issuer's name is its associated data
+PURPOSE: Final = "client-id"  #: of the seal; the issuer's URL is its associated data
 MAX_BODY_BYTES: Final = 16 * 1024
 MAX_REDIRECT_URIS: Final = 10
 MAX_NAME_CHARS: Final = 80
