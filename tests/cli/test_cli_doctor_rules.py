@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portico.cli.doctor import judge_cors, judge_registration, judge_resource, judge_server
-from portico.cli.doctor.faults import FAULTS, FaultFound
+from portico.cli.doctor.faults import FAULTS
+from portico.cli.doctor.finding import FaultFound
 from portico.cli.doctor.http import Answer, NoAnswer
 from portico.cli.doctor.journey import Journey, Order
 from portico.cli.doctor.judge_access import Presented, judge_access

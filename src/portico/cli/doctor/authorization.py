@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 
 from portico.cli.doctor import judge_cors, judge_registration
 from portico.cli.doctor.discovery import ASKS_FOR_NONE
-from portico.cli.doctor.faults import FaultFound
+from portico.cli.doctor.finding import FaultFound
 from portico.cli.doctor.http import Answer
 from portico.cli.doctor.journey import FORM, JSON, Journey, Skipped
 from portico.cli.doctor.judge_authorization import judge_probe, judge_response

@@ -3,7 +3,7 @@
 from typing import Final
 
 from portico.cli.doctor import judge_cors, judge_resource, judge_server
-from portico.cli.doctor.faults import FaultFound
+from portico.cli.doctor.finding import FaultFound
 from portico.cli.doctor.journey import JSON, Journey, Skipped
 from portico.cli.doctor.judge_challenge import judge_challenge
 from portico.cli.doctor.messages import first_message

@@ -1,4 +1,4 @@
-"""What can be wrong between a client and a server: one row per fault, and how one is reported.
+"""What can be wrong between a client and a server: one row per fault.
 
 ``docs/doctor.md`` shows the same table with how each fault is seen. Ids are stable; sentences may change.
 """
@@ -16,28 +16,6 @@ class Fault:
     title: str  #: what is wrong, in a line
     cause: str
     fix: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """A fault as it was met."""
-
-    fault: Fault
-    seen: str  #: the facts of this server
-    advice: str = ""  #: what of the fix is special to these facts
-
-    @property
-    def fix(self) -> str:
-        """The way out, what is special first."""
-        return f"{self.advice} {self.fault.fix}".strip()
-
-
-class FaultFound(Exception):  # named by what happened, like the errors of the model
-    """A judge found why a client cannot go on."""
-
-    def __init__(self, fault: str, seen: str, *, advice: str = "") -> None:
-        self.finding = Finding(fault=FAULTS[fault], seen=seen, advice=advice)
-        super().__init__(f"{fault}: {seen}")
 
 
 _ALL: Final = (

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from portico.cli.doctor.faults import Finding
+from portico.cli.doctor.finding import Finding
 from portico.cli.doctor.http import Answer, Exchange, Request, Wire
 from portico.cli.doctor.judge_answer import arrived
 from portico.cli.doctor.judge_challenge import Asked

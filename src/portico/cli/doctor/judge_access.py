@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from portico.cli.doctor.faults import FaultFound
+from portico.cli.doctor.finding import FaultFound
 from portico.cli.doctor.http import Answer
 from portico.cli.doctor.judge_answer import words
 from portico.cli.doctor.judge_challenge import Challenge, read_challenges

@@ -3,7 +3,7 @@
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
-from portico.cli.doctor.faults import FaultFound
+from portico.cli.doctor.finding import FaultFound
 from portico.cli.doctor.http import Answer, NoAnswer
 
 MAX_QUOTED_CHARS: Final = 400  #: of a server's own words

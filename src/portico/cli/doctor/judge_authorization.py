@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import parse_qsl, unquote, urljoin, urlsplit
 
-from portico.cli.doctor.faults import FaultFound
+from portico.cli.doctor.finding import FaultFound
 from portico.cli.doctor.http import Answer
 from portico.cli.doctor.judge_answer import cut, error_of, is_page
 from portico.cli.doctor.judge_refusal import fault_of

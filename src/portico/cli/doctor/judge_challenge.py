@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from portico.cli.doctor.faults import FaultFound
+from portico.cli.doctor.finding import FaultFound
 from portico.cli.doctor.http import Answer
 from portico.cli.doctor.judge_answer import is_page, refuse_redirect, usable_url, words
 

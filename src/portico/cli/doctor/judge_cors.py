@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from portico.cli.doctor.faults import FaultFound
+from portico.cli.doctor.finding import FaultFound
 from portico.cli.doctor.http import Answer
 
 #: What MCP clients send to the endpoint; browsers never let ``*`` stand for Authorization.

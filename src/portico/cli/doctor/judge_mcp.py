@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
-from portico.cli.doctor.faults import FaultFound
+from portico.cli.doctor.finding import FaultFound
 from portico.cli.doctor.http import Answer
 from portico.cli.doctor.judge_answer import cut, is_page, refuse_redirect, words
 from portico.model.gateway import MODERN_VERSIONS

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from portico.cli.doctor.faults import FaultFound
+from portico.cli.doctor.finding import FaultFound
 from portico.cli.doctor.http import Answer
 from portico.cli.doctor.judge_answer import error_of, is_page, refuse_redirect
 from portico.cli.doctor.judge_refusal import fault_of

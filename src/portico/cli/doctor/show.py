@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import click
 
-from portico.cli.doctor.faults import Finding
+from portico.cli.doctor.finding import Finding
 from portico.cli.doctor.http import Exchange, NoAnswer
 from portico.cli.doctor.journey import Order, Report, Step
 from portico.cli.doctor.masking import Headers, Masker

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from portico.cli.doctor import authorization, conversation, discovery
-from portico.cli.doctor.faults import FaultFound
+from portico.cli.doctor.finding import FaultFound
 from portico.cli.doctor.journey import Journey, Report, Skipped, Step, Verdict
 from portico.cli.doctor.judge_token import read_claims
 
