@@ -390,8 +390,8 @@ async def test_work_that_is_asked_for_while_it_is_under_way_is_done_again(databa
 
 async def test_audit_records_are_found_by_what_they_hold(database):
     def record(sequence, **more):
-        more = {"outcome": "denied", **more}
-        return audit.AuditRecordRow(writer="w", sequence=sequence, time=100.0 + sequence, hash="h", line="{}", **more)
+        texts = {"gateway": "", "target": "", "tool": "", "user": "", "client": "", "outcome": "denied", **more}
+        return audit.NewRecord("000000000000", "w", sequence, 100.0 + sequence, "h", "{}", **texts)
 
     rows = [record(1, user="ada", tool="add"), record(2, user="bob", tool="add"), record(3, user="ada", outcome="ok")]
     async with database.write() as conn:
@@ -408,9 +408,22 @@ async def test_audit_records_are_found_by_what_they_hold(database):
         assert await found(outcome="ok") == [3]
         assert await found(since=102.0, until=103.0) == [2]
         assert [r.sequence for r in await audit.chain_after(conn, "w", 1, limit=10)] == [2, 3]
-        assert await audit.last_record(conn, "w") == rows[2]
+        assert await audit.last_record(conn, "w") == audit.AuditRecordRow(**rows[2]._asdict())
         assert await audit.count_records(conn) == 3
         assert await audit.last_record(conn, "v") is None
+
+
+@pytest.mark.parametrize("count", [1, audit.ROWS_PER_STATEMENT, 2 * audit.ROWS_PER_STATEMENT + 7])
+async def test_every_row_of_a_batch_arrives_whatever_its_size(database, count):
+    rows = [
+        audit.NewRecord("a", "w", number, number / 2, f"h{number}", "{}", "ok", "g", "t", f"tool{number}", "u", "c")
+        for number in range(1, count + 1)
+    ]
+    async with database.write() as conn:
+        await audit.append_records(conn, [])
+        await audit.append_records(conn, rows)
+        found = await audit.chain_after(conn, "w", 0, limit=count + 1)
+    assert found == [audit.AuditRecordRow(**row._asdict()) for row in rows]
 
 
 async def test_audit_heads_are_kept_in_order_per_writer(database):

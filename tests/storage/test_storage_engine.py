@@ -102,7 +102,7 @@ async def test_cancelled_transactions_leave_no_lock_and_no_connection_behind(dat
     for _ in range(30):
         started = asyncio.Event()
         task = asyncio.create_task(write(started))
-        await asyncio.wait_for(started.wait(), 5)
+        await asyncio.wait_for(started.wait(), BOUND)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -136,7 +136,7 @@ asyncio.run(main())
 
 async def test_an_acknowledged_write_survives_kill_9(database, url):
     child = await asyncio.create_subprocess_exec(sys.executable, "-c", WRITER, url, stdout=asyncio.subprocess.PIPE)
-    lines = [await asyncio.wait_for(child.stdout.readline(), 20) for _ in range(20)]
+    lines = [await asyncio.wait_for(child.stdout.readline(), BOUND) for _ in range(20)]
     child.kill()
     lines += (await child.stdout.read()).splitlines()
     await child.wait()
