@@ -5,19 +5,15 @@ import hashlib
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
-from collections.abc import Set as AbstractSet
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from dataclasses import replace as changed
 from functools import partial
 from typing import Any, Final
 
-from starlette.routing import Route, Router
-
 from portico.audit.journal import Journal
 from portico.audit.leftovers import ship_leftovers
 from portico.audit.shipper import Shipper
-from portico.authorizer import access_keys
 from portico.authorizer.access_keys import AccessKeys
 from portico.authorizer.authorizer import Authorizer
 from portico.authorizer.foreign_keys import ForeignKeys
@@ -32,7 +28,6 @@ from portico.control.healing import Healer
 from portico.control.jobs import JobWorker
 from portico.control.sync import Synchronizer
 from portico.crypto.keyring import Keyring
-from portico.gateway import internal, peers
 from portico.gateway.cancellation import Cancellations
 from portico.gateway.endpoint import McpEndpoint
 from portico.gateway.hop import HopSeal
@@ -41,16 +36,16 @@ from portico.gateway.peers import Peers
 from portico.gateway.resource_metadata import ResourceMetadata
 from portico.gateway.session_ends import SessionEnds
 from portico.gateway.store import Snapshots
-from portico.identity import provider_store
 from portico.identity.credentials import Credentials
 from portico.issuer.app import IssuerApp
 from portico.model.errors import StorageUnavailable
 from portico.net.egress import Egress
 from portico.net.fetch import Fetcher
 from portico.net.relay import Relay
-from portico.oauth.resource import WELL_KNOWN
+from portico.service import surfaces
 from portico.service.agentcore_api import AgentCoreApi
 from portico.service.app import App
+from portico.service.followed import SLOW, Followed
 from portico.service.keyring_file import read_keyring
 from portico.service.preparation import prepared
 from portico.service.probes import Probes
@@ -58,13 +53,12 @@ from portico.service.refresh import Refresher
 from portico.service.seat import Seat
 from portico.service.settings import Settings, load_settings
 from portico.service.trusted_gateways import TrustedGateways
-from portico.service.vitals import VITALS_PATH, Vitals
+from portico.service.vitals import Vitals
 from portico.service.watch import ConfigWatch
-from portico.storage import ended_sessions
 from portico.storage.engine import Database
 from portico.targets.discovery import discover
 from portico.targets.sessions import UpstreamSessions
-from portico.web.asgi import ASGIApp, Receive, Scope, Send
+from portico.web.asgi import ASGIApp
 
 SESSION_SWEEP_SECONDS: Final = 60.0  #: between looks for idle upstream sessions
 _REPLICA_BYTES: Final = 4  #: of randomness behind a writer's name: a process that starts again is another replica
@@ -104,29 +98,18 @@ async def open_service(settings: Settings, seat: Seat) -> AsyncGenerator[Service
         keyring = read_keyring(process.keyring_file)
         database, applier = await stack.enter_async_context(_database(settings, seat, keyring))
 
-        egress = Egress()
-        relay = Relay(egress=egress)
-        stack.push_async_callback(relay.aclose)
-        fetcher = Fetcher(egress=egress)
-        stack.push_async_callback(fetcher.aclose)
-        sessions = UpstreamSessions(relay=relay)
-        stack.push_async_callback(sessions.aclose)
+        outbound = await stack.enter_async_context(_outbound())
         healer = Healer(database)
         snapshots = Snapshots(
-            database=database, relay=relay, sessions=sessions, public_url=settings.public_url, stale=healer.ask
+            database=database,
+            relay=outbound.relay,
+            sessions=outbound.sessions,
+            public_url=settings.public_url,
+            stale=healer.ask,
         )
         stack.push_async_callback(snapshots.aclose)
         trusted = TrustedGateways(snapshots, public_url=settings.public_url)
-
-        own_keys = OwnKeys(database, public_url=settings.public_url)
-        foreign_keys = ForeignKeys(fetcher, allows_private=trusted.allows_private)
-        stack.push_async_callback(foreign_keys.aclose)
-        revocations = Revocations(database)
-        signing_keys = AccessKeys(database, keyring)
-        signatures = Signatures(signing_keys, region=process.region)
-        authorizer = Authorizer(
-            keys=TrustedKeys(own_keys, foreign_keys), revocations=revocations, signatures=signatures
-        )
+        trust = await stack.enter_async_context(_trust(settings, database, keyring, outbound.fetcher, trusted))
 
         journal = Journal(seat.journal, writer=seat.name, max_bytes=seat.journal_max)
         stack.callback(journal.close)
@@ -134,15 +117,15 @@ async def open_service(settings: Settings, seat: Seat) -> AsyncGenerator[Service
         stack.push_async_callback(shipper.close)
 
         replica = f"{journal.writer}-{secrets.token_hex(_REPLICA_BYTES)}"
-        others = _others(database, relay, keyring, replica, seat)
-        credentials = await stack.enter_async_context(_credentials(database, keyring, fetcher, replica))
+        others = _others(database, outbound.relay, keyring, replica, seat)
+        credentials = await stack.enter_async_context(_credentials(database, keyring, outbound.fetcher, replica))
 
         issuers = await stack.enter_async_context(
             aclosing(
                 IssuerApp(
                     database=database,
                     keyring=keyring,
-                    fetcher=fetcher,
+                    fetcher=outbound.fetcher,
                     public_url=settings.public_url,
                     resources=trusted.of_issuer,
                     resource_name=trusted.name_of,
@@ -152,9 +135,9 @@ async def open_service(settings: Settings, seat: Seat) -> AsyncGenerator[Service
         )
         endpoint = McpEndpoint(
             snapshots=snapshots,
-            authorizer=authorizer,
+            authorizer=trust.authorizer,
             journal=journal,
-            sessions=sessions,
+            sessions=outbound.sessions,
             credentials=credentials,
             keyring=keyring,
             replica=replica,
@@ -162,52 +145,36 @@ async def open_service(settings: Settings, seat: Seat) -> AsyncGenerator[Service
             session_ends=others.session_ends,
             max_tools=process.quotas.tools_per_target,
         )
-        refresher = Refresher(
-            database,
-            {
-                "gateway": snapshots.reload,
-                "issuer": partial(_reload_issuers, issuers, own_keys),
-                "revocations": partial(_reload_revocations, revocations),
-                ended_sessions.SCOPE: partial(_reload_ended_sessions, others.session_ends, endpoint),
-                peers.SCOPE: others.peers.reload,
-                access_keys.SCOPE: partial(_reload_access_keys, signing_keys),
-                provider_store.SCOPE: credentials.reload,
-            },
-            slow=frozenset({"gateway"}),
+        followed = Followed(
+            snapshots=snapshots,
+            issuers=issuers,
+            own_keys=trust.own_keys,
+            revocations=trust.revocations,
+            access_keys=trust.access_keys,
+            credentials=credentials,
+            peers=others.peers,
+            session_ends=others.session_ends,
+            endpoint=endpoint,
         )
+        refresher = Refresher(database, followed.reloads(), slow=SLOW)
         await refresher.start()
-        for load in (
-            snapshots.load_all,
-            own_keys.reload,
-            revocations.reload,
-            signing_keys.reload,
-            credentials.load_all,
-            issuers.load_all,
-            partial(_reload_ended_sessions, others.session_ends, endpoint, frozenset[str]()),
-        ):
-            await load()
+        await followed.load()
         await others.peers.join()
         stack.push_async_callback(others.peers.leave)
 
-        worker = JobWorker(
-            database,
-            {
-                targets.SYNC_JOB: Synchronizer(
-                    database,
-                    CredentialedDiscovery(
-                        credentials, partial(discover, relay=relay, max_tools=process.quotas.tools_per_target)
-                    ),
-                ).run,
-                pruning.PRUNE_JOB: pruning.Pruner(database).run,
-                CHANGES_JOB: ChangeShipper(database, journal).run,
-            },
-            owner=replica,
+        worker = _worker(
+            settings=settings,
+            database=database,
+            journal=journal,
+            credentials=credentials,
+            relay=outbound.relay,
+            replica=replica,
         )
         state = State()
         probes = Probes(refresher, draining=lambda: state.draining)
         metadata = ResourceMetadata(
             snapshots=snapshots,
-            authorizer=authorizer,
+            authorizer=trust.authorizer,
             default_gateway=trusted.id_of(process.default_gateway),
         )
 
@@ -222,31 +189,31 @@ async def open_service(settings: Settings, seat: Seat) -> AsyncGenerator[Service
             process=process,
             database=database,
             keyring=keyring,
-            egress=egress,
-            fetcher=fetcher,
-            signatures=signatures,
+            egress=outbound.egress,
+            fetcher=outbound.fetcher,
+            signatures=trust.signatures,
             issuers=lambda: issuers.issuers.names,
             changed=wake,
         ).front(probes)
 
         # A worker follows the keyring alone: its supervisor applies the file, once.
-        followed = settings if seat.alone else changed(settings, config_file=None)
-        watch = ConfigWatch(followed, keyring, load=load_settings, apply=apply)
+        watched = settings if seat.alone else changed(settings, config_file=None)
+        watch = ConfigWatch(watched, keyring, load=load_settings, apply=apply)
         yield Service(
             settings=settings,
             seat=seat,
             database=database,
             app=App(
-                data_plane=_data_plane(endpoint, metadata),
+                data_plane=surfaces.data_plane(endpoint, metadata),
                 direct=endpoint.serve,
-                pages=_pages(issuers.routes(), metadata, front if process.api == "public" else probes),
+                pages=surfaces.pages(issuers.routes(), metadata, front if process.api == "public" else probes),
                 allowed_hosts=process.allowed_hosts,
                 trusted_proxies=process.trusted_proxies,
             ),
-            administration=_administration(
+            administration=surfaces.administration(
                 others.endpoint,
                 front if process.api == "admin" else probes,
-                Vitals(relay=relay, sessions=sessions),
+                Vitals(relay=outbound.relay, sessions=outbound.sessions),
             ),
             watch=watch,
             state=state,
@@ -256,9 +223,9 @@ async def open_service(settings: Settings, seat: Seat) -> AsyncGenerator[Service
                 healer.run,
                 shipper.run,
                 watch.run,
-                signing_keys.run,
+                trust.access_keys.run,
                 others.peers.run,
-                partial(_sweep, sessions),
+                partial(_sweep, outbound.sessions),
                 partial(_ship_leftovers, seat, database, keyring),
             ),
         )
@@ -278,6 +245,62 @@ async def _database(
         yield database, None
     finally:
         await database.aclose()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outbound:
+    """What goes out of the process, all under one egress rule."""
+
+    egress: Egress
+    relay: Relay
+    fetcher: Fetcher
+    sessions: UpstreamSessions
+
+
+@asynccontextmanager
+async def _outbound() -> AsyncGenerator[_Outbound]:
+    async with AsyncExitStack() as stack:
+        egress = Egress()
+        relay = Relay(egress=egress)
+        stack.push_async_callback(relay.aclose)
+        fetcher = Fetcher(egress=egress)
+        stack.push_async_callback(fetcher.aclose)
+        sessions = UpstreamSessions(relay=relay)
+        stack.push_async_callback(sessions.aclose)
+        yield _Outbound(egress=egress, relay=relay, fetcher=fetcher, sessions=sessions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Trust:
+    """What proves who is calling."""
+
+    own_keys: OwnKeys
+    revocations: Revocations
+    access_keys: AccessKeys
+    signatures: Signatures
+    authorizer: Authorizer
+
+
+@asynccontextmanager
+async def _trust(
+    settings: Settings, database: Database, keyring: Keyring, fetcher: Fetcher, trusted: TrustedGateways
+) -> AsyncGenerator[_Trust]:
+    own_keys = OwnKeys(database, public_url=settings.public_url)
+    foreign_keys = ForeignKeys(fetcher, allows_private=trusted.allows_private)
+    revocations = Revocations(database)
+    access_keys = AccessKeys(database, keyring)
+    signatures = Signatures(access_keys, region=settings.process.region)
+    authorizer = Authorizer(keys=TrustedKeys(own_keys, foreign_keys), revocations=revocations, signatures=signatures)
+    try:
+        yield _Trust(
+            own_keys=own_keys,
+            revocations=revocations,
+            access_keys=access_keys,
+            signatures=signatures,
+            authorizer=authorizer,
+        )
+    finally:
+        await foreign_keys.aclose()
 
 
 @asynccontextmanager
@@ -313,65 +336,26 @@ def _others(database: Database, relay: Relay, keyring: Keyring, replica: str, se
     )
 
 
-def _administration(internal_endpoint: ASGIApp, probes: ASGIApp, counts: ASGIApp) -> ASGIApp:
-    """Part what replicas say to each other from what an orchestrator and an administrator ask."""
-
-    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"].startswith(internal.PREFIX):
-            app = internal_endpoint
-        else:
-            app = counts if scope["path"] == VITALS_PATH else probes
-        await app(scope, receive, send)
-
-    return serve
-
-
-def _data_plane(endpoint: ASGIApp, metadata: ASGIApp) -> ASGIApp:
-    """Part what lies under ``/g/``: MCP, and the metadata of a gateway where scripts look for it."""
-
-    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        app = metadata if scope["path"].endswith(WELL_KNOWN) else endpoint
-        await app(scope, receive, send)
-
-    return serve
-
-
-def _pages(issuer_routes: Sequence[Route], metadata: ASGIApp, others: ASGIApp) -> ASGIApp:
-    """Everything that is not the data plane, behind a router; ``others`` takes what is not in it."""
-    return Router(
-        [
-            *issuer_routes,
-            Route(WELL_KNOWN, metadata),
-            Route(WELL_KNOWN + "/{resource:path}", metadata),
-        ],
-        redirect_slashes=False,
-        default=others,
+def _worker(
+    *, settings: Settings, database: Database, journal: Journal, credentials: Credentials, relay: Relay, replica: str
+) -> JobWorker:
+    """Return what does the background work that lies in rows, a function for each kind of it."""
+    finds = partial(discover, relay=relay, max_tools=settings.process.quotas.tools_per_target)
+    return JobWorker(
+        database,
+        {
+            targets.SYNC_JOB: Synchronizer(database, CredentialedDiscovery(credentials, finds)).run,
+            pruning.PRUNE_JOB: pruning.Pruner(database).run,
+            CHANGES_JOB: ChangeShipper(database, journal).run,
+        },
+        owner=replica,
     )
-
-
-async def _reload_issuers(issuers: IssuerApp, own_keys: OwnKeys, names: AbstractSet[str]) -> None:
-    for name in names:
-        await issuers.reload(name)
-    await own_keys.reload()
-
-
-async def _reload_revocations(revocations: Revocations, _scopes: AbstractSet[str]) -> None:
-    await revocations.reload()
 
 
 def _wake(refresher: Refresher, worker: JobWorker) -> None:
     """Look now at what this process itself has changed."""
     refresher.wake()
     worker.wake()
-
-
-async def _reload_access_keys(keys: AccessKeys, _scopes: AbstractSet[str]) -> None:
-    await keys.reload()
-
-
-async def _reload_ended_sessions(ends: SessionEnds, endpoint: McpEndpoint, _scopes: AbstractSet[str]) -> None:
-    for ended in await ends.news():
-        endpoint.session_ended(ended.number, expires_at=ended.expires_at)
 
 
 async def _ship_leftovers(seat: Seat, database: Database, keyring: Keyring) -> None:
