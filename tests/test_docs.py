@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import get_args
 
@@ -13,6 +14,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+import portico
 from portico.cli.main import root, run
 from portico.control import declared_access_keys, declared_issuers, not_built
 from portico.control.api import rendering
@@ -367,6 +369,36 @@ def test_every_json_rpc_code_that_we_send_has_its_row():
     sent = {value for name, value in vars(rpc).items() if name.isupper() and isinstance(value, int) and value < 0}
     rows = re.findall(r"^\| \N{MINUS SIGN}(\d{5}) \|", page("errors.md"), flags=re.MULTILINE)
     assert {-int(row) for row in rows} == sent - ONLY_READ
+
+
+# The house
+
+PACKAGES = {path.parent.name for path in (ROOT / "src" / "portico").glob("*/__init__.py")}
+
+
+def drawn(text):
+    """Return the layers that a text draws as import-linter reads them, without what stands beside their names."""
+    picture = text[text.index("cli\n") :].partition("\n\n")[0].partition("```")[0]
+    return [frozenset(re.split(r" {2,}", line.strip())[0].split(" | ")) for line in picture.strip().splitlines()]
+
+
+def test_the_layers_that_are_drawn_are_those_that_the_linter_holds():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    held = [frozenset(layer.split(" | ")) for layer in contracts[0]["layers"]]
+    assert drawn(page("architecture.md").partition("\n## Layers")[2].partition("```\n")[2]) == held
+    assert drawn((portico.__doc__ or "").partition("::\n")[2]) == held
+
+
+def test_every_package_has_its_row_in_the_architecture():
+    text = page("architecture.md")
+    assert [name for name in sorted(PACKAGES) if f"\n| `{name}` |" not in text] == []
+
+
+def test_every_module_that_the_architecture_names_exists():
+    named = set(re.findall(rf"`((?:{'|'.join(PACKAGES)})/[a-z_/]+)(?:\.\w+)?`", page("architecture.md")))
+    places = {name: ROOT / "src" / "portico" / name for name in named}
+    assert named
+    assert [name for name, place in places.items() if not (place.is_dir() or place.with_suffix(".py").is_file())] == []
 
 
 # Pages

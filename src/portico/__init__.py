@@ -3,9 +3,9 @@
 The packages are layers; imports point downwards only (``pyproject.toml``, import-linter)::
 
     cli
-    service                          settings, wiring (composition root), app, lifespan
-    control | gateway | issuer
-    authorizer | targets
+    service                          settings, composition roots, app, lifespan
+    control | facade | gateway | issuer
+    authorizer | identity | targets
     web
     audit
     net | storage | process
