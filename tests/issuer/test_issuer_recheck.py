@@ -228,4 +228,5 @@ async def test_what_a_revoked_grant_asked_with_is_forgotten_also_when_it_is_aske
     await until_asked(world, 1)
     assert (await world.revoke(client_id, issued["access_token"])).status_code == 200
     assert (await task).json()["error"] == "invalid_grant"
+    await world.app.tell_providers("main")
     assert (await the_grant(world)).upstream == ""

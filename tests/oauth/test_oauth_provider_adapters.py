@@ -1,10 +1,11 @@
 """What vendors do differently: whom a URL belongs to, and what each is asked."""
 
+from typing import get_args
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from portico.oauth.connector_settings import ConnectorSettings
+from portico.oauth.connector_settings import ConnectorSettings, ConnectorType
 from portico.oauth.discovery import DiscoveryFault
 from portico.oauth.provider_adapters import adapter_of, many_tenants, recognise, why_anyone
 from portico.oauth.provider_metadata import ProviderMetadata, read_provider
@@ -159,6 +160,11 @@ def test_logging_out_has_each_vendor_s_own_form():
     for type_ in ("okta", "google", "github"):
         assert out(settings(type_)) == ""
     assert out(settings(), ProviderMetadata(issuer="i", authorization_endpoint="a", token_endpoint="t")) == ""
+
+
+def test_which_providers_end_everything_with_one_token_is_known():
+    ending = {type_ for type_ in get_args(ConnectorType) if type_ != "local" and adapter_of(settings(type_)).ends_all}
+    assert ending == {"google", "keycloak"}
 
 
 # Metadata

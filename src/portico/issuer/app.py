@@ -15,6 +15,7 @@ from portico.issuer import documents, faults, register
 from portico.issuer.authorize import authorize
 from portico.issuer.client_documents import ClientDocuments
 from portico.issuer.consent import consent
+from portico.issuer.farewells import Farewells
 from portico.issuer.introspect import introspect
 from portico.issuer.login import login
 from portico.issuer.logout import logout
@@ -106,6 +107,7 @@ class IssuerApp:
         means = Means(keyring=keyring, clock=clock, random=random)
         self._documents = ClientDocuments(fetcher, clock=clock)
         self._ledger = StoredLedger(database, means, self._documents)
+        self._farewells = Farewells(database, means, self.issuers)
         self._powers = Powers(
             public_url=public_url,
             keyring=keyring,
@@ -138,6 +140,10 @@ class IssuerApp:
             StorageUnavailable: the database cannot be reached; what was loaded before stays.
         """
         await self.issuers.reload(name)
+
+    async def tell_providers(self, name: str) -> float | None:
+        """Tell the providers of an issuer which grants are over; see :meth:`Farewells.tell`."""
+        return await self._farewells.tell(name)
 
     def routes(self) -> list[Route]:
         """Return the routes, at the origin's root: the metadata's locations demand it."""

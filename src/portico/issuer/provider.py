@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+import structlog
+
 from portico.issuer.provider_documents import ProviderDocument, provider_fault
 from portico.model.errors import UpstreamError, UpstreamUnreachable
 from portico.model.oauth_errors import InvalidGrant, OAuthError, ServerError, TemporarilyUnavailable
@@ -35,9 +37,13 @@ MAX_DOCUMENT_BYTES: Final = 256 * 1024  #: bytes of metadata and of keys
 MAX_ANSWER_BYTES: Final = 128 * 1024  #: bytes of tokens or of userinfo
 
 _OK: Final = 200
+_NO_CONTENT: Final = 204
+_BAD_REQUEST: Final = 400
 _UNAUTHORIZED: Final = 401  #: not 403, which is also GitHub's word for too many requests
 _TOO_MANY: Final = 429
 _SERVER_FAULTS: Final = 500
+
+_log = structlog.stdlib.get_logger("portico.issuer")
 
 
 class Provider:
@@ -72,6 +78,11 @@ class Provider:
     def verifies(self) -> bool:
         """Whether its access tokens live on, so that :meth:`verify` says whether a login still holds (GitHub)."""
         return self._adapter.metadata is not None
+
+    @property
+    def ends_all(self) -> bool:
+        """Whether revoking one token of a person ends all that they have with us there."""
+        return self._adapter.ends_all
 
     async def authorization_url(self, asked: ProviderRequest) -> str:
         """Return where the person's browser goes.
@@ -140,15 +151,28 @@ class Provider:
         claims = await self._userinfo(access_token)
         return person_of(claims, self._adapter, self.settings)
 
-    async def revoke(self, token: Secret) -> None:
-        """Revoke a refresh token where the provider can (RFC 7009): best effort, bounded, raises nothing of it."""
+    async def revoke(self, token: Secret) -> bool:
+        """Revoke a refresh token where the provider can (RFC 7009): best effort, bounded, raises nothing of it.
+
+        False: the provider could not be told, and later it may. What it answers with 400 it will always answer so.
+        """
         try:
             metadata = await self._metadata.get()
-            if metadata.revocation_endpoint:
-                form = {"token": token.reveal(), "token_type_hint": "refresh_token"}
-                await self._post(metadata.revocation_endpoint, form, metadata, REVOKE_TIMEOUT)
-        except (OAuthError, UpstreamError):
-            return  # it ends by itself there; here it is forgotten already
+            if not metadata.revocation_endpoint:
+                return True
+            form = {"token": token.reveal(), "token_type_hint": "refresh_token"}
+            answer = await self._post(metadata.revocation_endpoint, form, metadata, REVOKE_TIMEOUT)
+        except (OAuthError, UpstreamError) as error:
+            reason = str(error)
+        else:
+            if answer.status in {_OK, _NO_CONTENT}:
+                return True
+            reason = f"HTTP status {answer.status}"
+            if answer.status == _BAD_REQUEST:
+                _log.info("provider_refused_revocation", connector=self.settings.name, detail=reason)
+                return True
+        _log.warning("provider_not_told", connector=self.settings.name, detail=reason)
+        return False
 
     async def logout_url(self, *, after: str) -> str:
         """Return where a browser goes to log out at the provider and come back to ``after``; empty: nowhere."""

@@ -30,7 +30,9 @@ POLL_SECONDS: Final = 0.1  #: between looks at whether another process has its a
 _PURPOSE: Final = "provider-login"  #: of the seal; the grant's id is its associated data
 
 
-class _Login(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class KeptLogin(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """What a grant holds of the login at its provider."""
+
     connector: str
     rules: bytes  #: digest of who the connector lets in; when that changes, everybody is judged anew
     refresh_token: str
@@ -45,13 +47,23 @@ def seal_login(means: Means, provider: Provider, grant_id: str, tokens: Provider
     if not (refresh_token or access_token):
         return ""
     settings = provider.settings
-    login = _Login(
+    login = KeptLogin(
         connector=settings.name, rules=settings.rules_digest(), refresh_token=refresh_token, access_token=access_token
     )
     return _seal(means, grant_id, login)
 
 
-def _seal(means: Means, grant_id: str, login: _Login) -> str:
+def open_login(means: Means, grant: GrantRow) -> KeptLogin:
+    """Return what :func:`seal_login` sealed.
+
+    Raises:
+        SealError: its key was dropped, or it is another grant's.
+        msgspec.DecodeError: it is another version's.
+    """
+    return msgspec.msgpack.decode(means.keyring.open(_PURPOSE, grant.upstream, aad=grant.id.encode()), type=KeptLogin)
+
+
+def _seal(means: Means, grant_id: str, login: KeptLogin) -> str:
     return means.keyring.seal(_PURPOSE, msgspec.msgpack.encode(login), aad=grant_id.encode(), random=means.random)
 
 
@@ -124,9 +136,10 @@ class Rechecks:
     async def _ask_under_lease(self, issuer: Issuer, grant: GrantRow, lease: int) -> None:
         try:
             sealed = await self._ask_provider(issuer, grant)
-        except (InvalidGrant, AccessDenied, Forbidden, SealError):  # Forbidden: the connector is not offered any more
+        except (InvalidGrant, AccessDenied, Forbidden, SealError) as error:  # Forbidden: the connector was taken away
+            tell = not isinstance(error, InvalidGrant)  # which is the provider's own word
             async with self._database.write(shared=True) as conn:
-                await revocations.end_grant(conn, issuer.url, grant.id, int(self._means.clock()))
+                await revocations.end_grant(conn, issuer.url, grant.id, int(self._means.clock()), tell=tell)
         except BaseException:
             await asyncio.shield(self._give_back(grant.id, lease))
             raise
@@ -153,8 +166,7 @@ class Rechecks:
                 return
 
     async def _ask_provider(self, issuer: Issuer, grant: GrantRow) -> str:
-        plaintext = self._means.keyring.open(_PURPOSE, grant.upstream, aad=grant.id.encode())
-        login = msgspec.msgpack.decode(plaintext, type=_Login)
+        login = open_login(self._means, grant)
         provider = issuer.provider(login.connector)
         if provider.settings.rules_digest() != login.rules:
             raise AccessDenied("Who may log in was changed; log in again.")

@@ -44,6 +44,7 @@ class Adapter:
     issuer_aliases: tuple[str, ...] = ()  #: what ``iss`` may also be, in ID tokens only
     userinfo: bool = True  #: whether the login's own access token opens it
     logout: Logout = "oidc"
+    ends_all: bool = False  #: whether revoking one token ends every login of the person at this client
     anyone: str = ""  #: why everybody may have an account there; empty: accounts are given by somebody
 
 
@@ -85,16 +86,18 @@ _ROWS: Final = (
         verified_claim="xms_edov",
         userinfo=False,
     ),
-    # Its logout needs an ID token, and those are not kept.
+    # Its logout demands `id_token_hint`, and ID tokens are not kept (docs/providers.md).
     Adapter(type="okta", logout="none"),
     # An API is chosen by `audience`; without one the access token is opaque and good for userinfo only.
     Adapter(type="auth0", resource_parameter="audience", forward_resource=True),
-    # It knows no RFC 8707: audiences come from its client scopes.
-    Adapter(type="keycloak"),
+    # It knows no RFC 8707: audiences come from its client scopes. Its revocation endpoint takes away the person's
+    # consent, sessions and offline tokens of the client (TokenRevocationEndpoint).
+    Adapter(type="keycloak", ends_all=True),
     Adapter(
         # Refresh tokens: access_type=offline, and only with prompt=consent each time. `iss` may lack its scheme
         # ("OpenID Connect", validating an ID token). Whose account it is says `hd`: a personal account may have an
-        # address of a company's domain.
+        # address of a company's domain. What is revoked is what the account allows the client, whichever token names
+        # it ("Using OAuth 2.0 for Web Server Applications", revoking a token). It has no end_session endpoint.
         type="google",
         discovery_url="https://accounts.google.com/.well-known/openid-configuration",
         offline="access_type",
@@ -103,6 +106,7 @@ _ROWS: Final = (
         domain_claim="hd",
         issuer_aliases=("accounts.google.com",),
         logout="none",
+        ends_all=True,
         anyone="everybody can have a Google account",
     ),
     Adapter(

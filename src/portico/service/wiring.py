@@ -25,7 +25,7 @@ from portico.control.apply import Applier
 from portico.control.changes import CHANGES_JOB, ChangeShipper
 from portico.control.discovering import CredentialedDiscovery
 from portico.control.healing import Healer
-from portico.control.jobs import JobWorker
+from portico.control.jobs import Again, JobWorker
 from portico.control.sync import Synchronizer
 from portico.crypto.keyring import Keyring
 from portico.gateway.cancellation import Cancellations
@@ -56,6 +56,8 @@ from portico.service.trusted_gateways import TrustedGateways
 from portico.service.vitals import Vitals
 from portico.service.watch import ConfigWatch
 from portico.storage.engine import Database
+from portico.storage.grants import TELL_JOB
+from portico.storage.jobs import JobRow
 from portico.targets.discovery import discover
 from portico.targets.sessions import UpstreamSessions
 from portico.web.asgi import ASGIApp
@@ -168,6 +170,7 @@ async def open_service(settings: Settings, seat: Seat) -> AsyncGenerator[Service
             journal=journal,
             credentials=credentials,
             relay=outbound.relay,
+            issuers=issuers,
             replica=replica,
         )
         state = State()
@@ -337,7 +340,14 @@ def _others(database: Database, relay: Relay, keyring: Keyring, replica: str, se
 
 
 def _worker(
-    *, settings: Settings, database: Database, journal: Journal, credentials: Credentials, relay: Relay, replica: str
+    *,
+    settings: Settings,
+    database: Database,
+    journal: Journal,
+    credentials: Credentials,
+    relay: Relay,
+    issuers: IssuerApp,
+    replica: str,
 ) -> JobWorker:
     """Return what does the background work that lies in rows, a function for each kind of it."""
     finds = partial(discover, relay=relay, max_tools=settings.process.quotas.tools_per_target)
@@ -347,9 +357,15 @@ def _worker(
             targets.SYNC_JOB: Synchronizer(database, CredentialedDiscovery(credentials, finds)).run,
             pruning.PRUNE_JOB: pruning.Pruner(database).run,
             CHANGES_JOB: ChangeShipper(database, journal).run,
+            TELL_JOB: partial(_tell_providers, issuers),
         },
         owner=replica,
     )
+
+
+async def _tell_providers(issuers: IssuerApp, job: JobRow) -> Again | None:
+    pause = await issuers.tell_providers(job.key)
+    return None if pause is None else Again(seconds=pause)
 
 
 def _wake(refresher: Refresher, worker: JobWorker) -> None:

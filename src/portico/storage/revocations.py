@@ -35,13 +35,15 @@ async def add(conn: AsyncConnection, row: RevocationRow) -> None:
     await insert_row(conn, revocations, row, conflict="The revocation exists already.", without=("id",))
 
 
-async def end_grant(conn: AsyncConnection, issuer_url: str, grant_id: str, now: int) -> bool:
+async def end_grant(conn: AsyncConnection, issuer_url: str, grant_id: str, now: int, *, tell: bool = True) -> bool:
     """Revoke a grant with its refresh tokens and its living access tokens; False when it was revoked before.
+
+    Its provider is told by a job, unless ``tell`` is off because the provider knows (:func:`grants.revoke`).
 
     A grant never lives again, so no token of it is spared: neither one that another replica with a fast clock signs,
     nor one whose transaction came first and that is signed a moment after this one.
     """
-    if not await grants.revoke(conn, grant_id, now):
+    if not await grants.revoke(conn, grant_id, now, tell=tell):
         return False
     end = now + MAX_ACCESS_TOKEN_SECONDS + MARGIN_SECONDS
     await add(conn, RevocationRow(kind="grant", issuer=issuer_url, key=grant_id, not_before=end, expires_at=end))
