@@ -431,6 +431,14 @@ def test_every_portico_command_line_of_a_page_parses(path):
             parse(arguments)
 
 
+def test_the_file_in_the_readme_is_in_order(tmp_path):
+    file = tmp_path / "portico.yaml"
+    file.write_text((ROOT / "README.md").read_text().split("```yaml\n")[1].split("```")[0])
+    with CliRunner().isolation(env=dict.fromkeys(KEYS.values())):
+        assert run(["keyring", "init", str(tmp_path / "data" / "keyring")]) == 0
+        assert run(["check", "--config", str(file)]) == 0
+
+
 def test_the_readme_shows_command_lines():
     lines = command_lines((ROOT / "README.md").read_text())
     assert {parse(found)[0] for line in lines if (found := portico_arguments(line))} >= {
