@@ -4,6 +4,7 @@ import pytest
 
 from portico.audit import shipper as module
 from portico.audit.journal import Journal
+from portico.audit.recent import Recent
 from portico.audit.segments import list_segments
 from portico.audit.shipper import BATCH_LINES, Shipper
 from portico.audit.verify import verify
@@ -13,10 +14,19 @@ from portico.storage import audit
 from portico.storage.engine import Database
 from support.outage import writes_locked
 
+BOUND = 30.0  # seconds
+
 
 @pytest.fixture
-def shipper(journal, directory, database, keyring, clock):
+def from_disk(journal, directory, database, keyring, clock):
     return Shipper(directory, database, keyring, clock=clock)
+
+
+@pytest.fixture(params=["memory", "disk"])
+def shipper(request, from_disk, journal, directory, database, keyring, clock):
+    if request.param == "disk":
+        return from_disk
+    return Shipper(directory, database, keyring, recent=journal.recent, clock=clock)
 
 
 async def stored(database, writer):
@@ -96,6 +106,7 @@ async def test_a_restarted_shipper_goes_on_where_the_database_stands(
     assert len(await stored(database, journal.writer)) == 11
 
 
+@pytest.mark.usefixtures("gives_up_on_locks")
 async def test_with_the_database_away_nothing_is_lost_and_all_arrives_when_it_is_back(
     shipper, journal, database, keyring, url, make_call, monkeypatch
 ):
@@ -118,14 +129,14 @@ async def test_with_the_database_away_nothing_is_lost_and_all_arrives_when_it_is
 
 
 async def test_a_journal_that_cannot_be_read_is_tried_again(
-    shipper, journal, directory, database, make_call, monkeypatch
+    from_disk, journal, directory, database, make_call, monkeypatch
 ):
     monkeypatch.setattr(module, "INTERVAL", 0.01)
     journal.append(make_call())
     path = list_segments(directory)[0].path
     path.rename(path.with_suffix(".away"))
     path.mkdir()  # opening it fails, for root too
-    running = asyncio.create_task(shipper.run())
+    running = asyncio.create_task(from_disk.run())
     await asyncio.sleep(0.1)
     assert not running.done()
     path.rmdir()
@@ -215,9 +226,11 @@ async def test_closing_ships_what_is_left_and_signs_it_as_closed(
     assert (report.lines, report.signed, report.faults) == (5, 5, ())
 
 
-async def test_closing_without_a_database_gives_up_in_time(shipper, journal, database, url, make_call):
+@pytest.mark.usefixtures("gives_up_on_locks")
+async def test_closing_without_a_database_gives_up_in_time(shipper, journal, database, url, make_call, monkeypatch):
+    monkeypatch.setattr(module, "CLOSE_TIMEOUT", 0.5)
     journal.append(make_call())
-    async with writes_locked(url), asyncio.timeout(module.CLOSE_TIMEOUT + 2):
+    async with writes_locked(url), asyncio.timeout(BOUND):
         await shipper.close()
     assert await stored(database, journal.writer) == []
 
@@ -238,13 +251,13 @@ async def test_a_directory_restored_from_an_old_copy_is_noticed(
     assert not (await verify(database, keyring, directory=directory)).intact
 
 
-async def test_a_damaged_line_does_not_stop_the_others(shipper, journal, directory, database, keyring, make_call):
+async def test_a_damaged_line_does_not_stop_the_others(from_disk, journal, directory, database, keyring, make_call):
     for number in range(3):
         journal.append(make_call(number))
     path = list_segments(directory)[0].path
     first, second, third = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(first + b"!" * (len(second) - 1) + b"\n" + third)
-    await ship_all(shipper)
+    await ship_all(from_disk)
     assert [row.sequence for row in await stored(database, journal.writer)] == [1, 3]
     [report] = (await verify(database, keyring)).writers
     assert [fault.kind for fault in report.faults] == ["gap"]
@@ -298,3 +311,40 @@ def test_the_columns_take_what_is_searched_for():
 
     widths = {name: audit_records.c[name].type.length for name in SEARCHED}
     assert widths == dict(SEARCHED)
+
+
+async def test_what_is_too_much_to_remember_is_read_from_the_segments(directory, database, keyring, clock, make_call):
+    journal = Journal(directory, writer="replica", segment_bytes=20_000, recent=Recent(max_bytes=10_000))
+    shipper = Shipper(directory, database, keyring, recent=journal.recent, clock=clock)
+    for number in range(200):
+        journal.append(make_call(number))
+    assert journal.recent.after(0, 1) is None
+    await ship_all(shipper)
+    assert journal.recent.after(journal.sequence, 1) == []  # from here on it is remembered again
+    journal.append(make_call(200))
+    await ship_all(shipper)
+    assert len(await stored(database, journal.writer)) == 201
+    assert (await verify(database, keyring, directory=directory)).intact
+    journal.close()
+
+
+async def test_what_is_remembered_arrives_although_its_segment_was_taken_away(
+    journal, directory, database, keyring, clock, make_call
+):
+    shipper = Shipper(directory, database, keyring, recent=journal.recent, clock=clock)
+    for number in range(3):
+        journal.append(make_call(number))
+    list_segments(directory)[0].path.unlink()
+    await ship_all(shipper)
+    assert [row.sequence for row in await stored(database, journal.writer)] == [1, 2, 3]
+
+
+async def test_lines_of_a_former_process_come_before_what_is_remembered(directory, database, keyring, clock, make_call):
+    for _ in range(2):
+        journal = Journal(directory, writer="replica")
+        for number in range(3):
+            journal.append(make_call(number))
+        journal.close()
+    shipper = Shipper(directory, database, keyring, recent=journal.recent, clock=clock)
+    assert [await shipper.ship() for _ in range(2)] == [6, 0]
+    assert [row.sequence for row in await stored(database, journal.writer)] == [1, 2, 3, 4, 5, 6]

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from portico.audit.recent import Appended, Recent
 from portico.audit.record import Record, TornRecord, decode_link, digest, encode_line, genesis
 from portico.audit.segments import (
     LOCK_FILE,
@@ -51,6 +52,7 @@ class Journal:
         writer: str,
         max_bytes: int = DEFAULT_MAX_BYTES,
         segment_bytes: int = SEGMENT_BYTES,
+        recent: Recent | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Open the journal in ``directory`` and continue its chain.
@@ -63,8 +65,9 @@ class Journal:
         self._reserved = min(RESERVED_BYTES, max_bytes // 10)
         self._segment_bytes = segment_bytes
         self._clock = clock
+        self.recent = Recent() if recent is None else recent  #: what the shipper need not read back
         self._file = self._lock = -1
-        self._segment_size = self._total = self._sequence = 0
+        self._segment = self._segment_size = self._total = self._sequence = 0
         self._refused_until = 0.0
         try:
             self._lock = lock_directory(directory)
@@ -112,6 +115,7 @@ class Journal:
         self._previous = digest(line)
         self._segment_size += size
         self._total += size
+        self.recent.add(Appended(self._sequence, record, line, self._previous, self._segment, self._segment_size))
 
     def close(self) -> None:
         """Close the files and let another process write here."""
@@ -141,7 +145,7 @@ class Journal:
             raise self._full(f"no new segment: {error.strerror}") from error
         if self._file >= 0:
             os.close(self._file)
-        self._file, self._segment_size = opened, 0
+        self._file, self._segment, self._segment_size = opened, self._sequence + 1, 0
 
     def _look_again(self) -> None:
         """Refuse until a moment has passed since the last trouble, then find out anew."""
@@ -178,6 +182,7 @@ class Journal:
         if segments:
             newest, torn = found[-1]
             self._file = os.open(segments[-1].path, _FLAGS, _FILE_MODE)
+            self._segment = segments[-1].first
             self._segment_size = 0 if newest is None else newest.end
             if torn:
                 self._set_aside(torn)

@@ -144,46 +144,38 @@ SEARCHED: Final[Mapping[Searched, int | None]] = {
 
 
 def searched(record: Record) -> dict[Searched, str]:
-    """Return what the columns hold that are searched; all empty for what is neither a call nor a change.
+    """Return what the columns hold that are searched, by their names; all empty for what is no call and no change."""
+    return dict(zip(SEARCHED, searched_values(record), strict=True))
+
+
+def searched_values(record: Record) -> tuple[str, ...]:
+    """Return what the columns hold that are searched, in the order of :data:`SEARCHED`.
 
     PostgreSQL stores no NUL and nothing longer than its column. Tool names and subjects are what others chose: one such
     record must not stop the shipping of all.
     """
     values = _values(record)
-    if len(values) == len(SEARCHED) and _fits(values):  # nearly always; the rest costs more than the insertion
+    if _fits(values):  # nearly always; the rest costs more than the insertion
         return values
-    return {
-        name: values.get(name, "").replace("\0", "\N{REPLACEMENT CHARACTER}")[:most] for name, most in SEARCHED.items()
-    }
+    limits = zip(values, SEARCHED.values(), strict=True)
+    return tuple(value.replace("\0", "\N{REPLACEMENT CHARACTER}")[:most] for value, most in limits)
 
 
-def _fits(values: dict[Searched, str]) -> bool:
+def _fits(values: tuple[str, ...]) -> bool:
+    outcome, gateway, target, _tool, _user, _client = values
     return (
-        len(values["outcome"]) <= _OUTCOME_CHARS
-        and len(values["gateway"]) <= _GATEWAY_CHARS
-        and len(values["target"]) <= _TARGET_CHARS
-        and "\0" not in "".join(values.values())
+        len(outcome) <= _OUTCOME_CHARS
+        and len(gateway) <= _GATEWAY_CHARS
+        and len(target) <= _TARGET_CHARS
+        and "\0" not in "".join(values)
     )
 
 
-def _values(record: Record) -> dict[Searched, str]:
+def _values(record: Record) -> tuple[str, ...]:
     match record:
         case CallRecord():
-            return {
-                "outcome": record.outcome,
-                "gateway": record.gateway,
-                "target": record.target,
-                "tool": record.tool,
-                "user": record.user,
-                "client": record.client,
-            }
+            return record.outcome, record.gateway, record.target, record.tool, record.user, record.client
         case ChangeRecord():
-            return {
-                "outcome": CHANGED,
-                "gateway": record.gateway,
-                "tool": record.operation,
-                "user": record.caller,
-                "client": record.access_key_id,
-            }
+            return CHANGED, record.gateway, "", record.operation, record.caller, record.access_key_id
         case TornRecord():
-            return {}
+            return "", "", "", "", "", ""

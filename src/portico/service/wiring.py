@@ -115,7 +115,7 @@ async def open_service(settings: Settings, seat: Seat) -> AsyncGenerator[Service
 
         journal = Journal(seat.journal, writer=seat.name, max_bytes=seat.journal_max)
         stack.callback(journal.close)
-        shipper = Shipper(seat.journal, database, keyring)
+        shipper = Shipper(seat.journal, database, keyring, recent=journal.recent)
         stack.push_async_callback(shipper.close)
 
         replica = f"{journal.writer}-{secrets.token_hex(_REPLICA_BYTES)}"
@@ -173,6 +173,7 @@ async def open_service(settings: Settings, seat: Seat) -> AsyncGenerator[Service
             issuers=issuers,
             replica=replica,
         )
+        issuers.when_revoked(worker.wake)
         state = State()
         probes = Probes(refresher, draining=lambda: state.draining)
         metadata = ResourceMetadata(
