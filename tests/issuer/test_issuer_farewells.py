@@ -19,6 +19,7 @@ from portico.control import issuers as issuer_cases
 from portico.control import users as user_cases
 from portico.control.changes import BY_PROCESS
 from portico.crypto.keyring import Keyring
+from portico.issuer import provider as provider_module
 from portico.issuer.farewells import AT_ONCE, FIRST_PAUSE_SECONDS, GIVE_UP_SECONDS, LEASE_SECONDS
 from portico.issuer.recheck import RECHECK_SECONDS
 from portico.storage import grants, issuers, jobs
@@ -173,6 +174,24 @@ async def test_people_with_a_password_of_ours_have_no_provider_to_tell(make_prov
     assert await asked_for(world) == []
 
 
+async def test_the_job_is_looked_for_as_soon_as_a_client_gave_something_back(world: ProvidedWorld):
+    client_id = await world.register()
+    issued = await world.tokens(client_id)
+    seen: list[list[int | None]] = []
+    tasks: list[asyncio.Task[None]] = []
+
+    async def look() -> None:
+        seen.append([one.revoked_at for one in await all_grants(world)])
+
+    world.app.when_revoked(lambda: tasks.append(asyncio.create_task(look())))
+    assert (await world.refresh(client_id, issued["refresh_token"])).status_code == 200
+    assert tasks == []
+    await by_access_token(world, client_id, issued)
+    await asyncio.gather(*tasks)
+    [[revoked_at]] = seen
+    assert revoked_at is not None, "it is called when the row can be seen"
+
+
 # Once, wherever
 
 
@@ -249,6 +268,17 @@ async def test_a_provider_that_is_out_of_order_is_told_later(
     assert await untold(world) == 0
     for secret in (failed.form["token"], world.idp.client_secret, issued["refresh_token"], issued["access_token"]):
         assert secret not in told()
+
+
+@pytest.mark.case("C30")
+async def test_a_provider_that_hangs_is_not_waited_for(world: ProvidedWorld, monkeypatch: pytest.MonkeyPatch):
+    client_id = await world.register()
+    await by_refresh_token(world, client_id, await world.tokens(client_id))
+    monkeypatch.setattr(provider_module, "REVOKE_TIMEOUT", 0.2)
+    world.idp.fail("revocation", slow(20.0))
+    async with asyncio.timeout(10):
+        assert await world.app.tell_providers("main") is not None
+    assert await untold(world) == 1
 
 
 @pytest.mark.case("C30")

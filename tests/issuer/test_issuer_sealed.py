@@ -9,8 +9,9 @@ from issuer_world import REDIRECT, Browser, answer
 from provider_world import HELD, HELD_SECRET, SealedWorld, claims_of
 
 from portico.crypto.keyring import Keyring
+from portico.issuer import sealed as sealed_module
 from portico.model.errors import InvalidToken
-from support.provider.identity_provider import error, html_page, server_error
+from support.provider.identity_provider import error, html_page, server_error, slow
 
 pytestmark = pytest.mark.xdist_group("issuer-sealed")
 
@@ -405,6 +406,34 @@ async def test_a_provider_that_cannot_be_told_keeps_nobody_from_leaving(world: S
     issued = await world.tokens(client_id)
     world.idp.fail("revocation", server_error())
     assert (await world.revoke(client_id, issued["refresh_token"])).status_code == 200
+    assert not await is_admitted(world, issued["access_token"])
+
+
+@pytest.mark.case("C24", "C30")
+async def test_a_client_that_goes_away_is_said_goodbye_for_all_the_same(world: SealedWorld, client_id: str):
+    """The grant has ended here, so no second attempt of the client would tell the provider."""
+    issued = await world.tokens(client_id)
+    world.idp.fail("revocation", slow(0.5))
+    task = asyncio.create_task(world.revoke(client_id, issued["refresh_token"]))
+    async with asyncio.timeout(10):
+        while not await world.asked("revocation"):
+            await asyncio.sleep(0.02)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await world.side.aclose()  # which waits for what is under way
+    assert [one.status for one in await world.asked("revocation")] == [200]
+
+
+@pytest.mark.case("C24", "C30")
+async def test_a_provider_that_hangs_is_not_waited_for_long(
+    world: SealedWorld, client_id: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sealed_module, "FAREWELL_SECONDS", 0.2)
+    issued = await world.tokens(client_id)
+    world.idp.fail("revocation", slow(4.0))
+    began = asyncio.get_running_loop().time()
+    assert (await world.revoke(client_id, issued["refresh_token"])).status_code == 200
+    assert asyncio.get_running_loop().time() - began < 3.0
     assert not await is_admitted(world, issued["access_token"])
 
 

@@ -145,6 +145,10 @@ class IssuerApp:
         """Tell the providers of an issuer which grants are over; see :meth:`Farewells.tell`."""
         return await self._farewells.tell(name)
 
+    def when_revoked(self, call: Callable[[], None]) -> None:
+        """Have ``call`` called after a client gave something back, so that its provider is told without delay."""
+        self._ledger.when_revoked(call)
+
     def routes(self) -> list[Route]:
         """Return the routes, at the origin's root: the metadata's locations demand it."""
         return issuer_routes(self._powers)

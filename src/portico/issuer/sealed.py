@@ -5,6 +5,7 @@ refresh token holds the provider's and is refreshed with it, so it ends when the
 the configuration, those that registered and hold themselves in their ids, and those that describe themselves at a URL.
 """
 
+import asyncio
 import hmac
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -42,6 +43,7 @@ from portico.oauth.token import (
 from portico.oauth.upstream import ProviderTokens
 
 NUMBER_BYTES: Final = 16
+FAREWELL_SECONDS: Final = 2.0  #: that a client waits, who gave a token back, for the provider to be told
 
 _UNKNOWN: Final = "The code or token is unknown, over, or another client's."
 _REUSED: Final = "It was used before; everything issued under this grant is revoked."
@@ -66,6 +68,7 @@ class SealedLedger:
         self._held = held
         self._default_resource = default_resource
         self._rotations = Rotations(means, remembered)
+        self._farewells: set[asyncio.Task[bool]] = set()
 
     async def find_client(self, issuer: Issuer, client_id: str) -> Client | None:
         """Return a living client; see :class:`~portico.issuer.ledger.Ledger`."""
@@ -115,7 +118,12 @@ class SealedLedger:
         except InvalidClientMetadata as error:
             raise InvalidClient(error.public) from error
         yield _SealedWork(
-            issuer=issuer, client=client, means=self._means, remembered=self._remembered, rotations=self._rotations
+            issuer=issuer,
+            client=client,
+            means=self._means,
+            remembered=self._remembered,
+            rotations=self._rotations,
+            farewells=self._farewells,
         )
 
     async def refresh_token(self, issuer: Issuer, token: str) -> LiveToken | None:
@@ -149,6 +157,7 @@ class SealedLedger:
     async def aclose(self) -> None:
         """Wait for what must not be given up half-way."""
         await self._rotations.aclose()
+        await asyncio.gather(*self._farewells, return_exceptions=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +169,7 @@ class _SealedWork:
     means: Means
     remembered: Remembered
     rotations: Rotations
+    farewells: set[asyncio.Task[bool]]  #: providers that are being told of an end
 
     async def redeem(self, client: Client, asked: CodeExchange) -> Issued | InvalidGrant:
         """Judge the code before the provider hears of it: a wrong verifier must not use up somebody's login."""
@@ -234,7 +244,17 @@ class _SealedWork:
         first = await self._end(refresh.grant_id)
         # A connector whose rules are others may be another provider. Who gives it back often makes us ask but once.
         if first and not refresh.by_access_token and _rules_stand(self.issuer, refresh):
-            await self.issuer.provider(refresh.connector).revoke(Secret(refresh.token))
+            await self._tell(self.issuer.provider(refresh.connector), Secret(refresh.token))
+
+    async def _tell(self, provider: Provider, token: Secret) -> None:
+        """Tell a provider; whoever asked waits a little for it, and may go away: nobody will ask again.
+
+        A little, because where this is a function that exists only while it answers, nothing goes on afterwards.
+        """
+        task = asyncio.create_task(provider.revoke(token), name="revocation at a provider")
+        self.farewells.add(task)
+        task.add_done_callback(self.farewells.discard)
+        await asyncio.wait({task}, timeout=FAREWELL_SECONDS)
 
     async def _end(self, grant_id: str) -> bool:
         """End a grant; says whether it held until now."""

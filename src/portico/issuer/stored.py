@@ -1,6 +1,6 @@
 """The ledger in a database: clients, people, grants, codes and refresh tokens are rows that administrators see."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -45,6 +45,11 @@ class StoredLedger:
         self._means = means
         self._documents = documents
         self._rechecks = Rechecks(database, means)
+        self._revoked: Callable[[], None] | None = None
+
+    def when_revoked(self, call: Callable[[], None]) -> None:
+        """Have ``call`` called after a client gave something back: there may be a provider to be told."""
+        self._revoked = call
 
     async def find_client(self, issuer: Issuer, client_id: str) -> Client | None:
         """Return a living client; see :class:`~portico.issuer.ledger.Ledger`."""
@@ -95,6 +100,8 @@ class StoredLedger:
         async with self._database.write(shared=True) as conn:
             client = await find_client(conn, self._means.keyring, issuer, claimed.client_id, document=document)
             yield _StoredWork(conn=conn, means=self._means, issuer=issuer, client=client)
+        if asked is None and self._revoked is not None:
+            self._revoked()
 
     async def refresh_token(self, issuer: Issuer, token: str) -> LiveToken | None:
         """Return what is told of a refresh token that still holds."""
