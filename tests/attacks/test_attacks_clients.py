@@ -253,7 +253,7 @@ async def test_a_document_that_never_ends_is_given_up(
     monkeypatch.setattr(client_documents, "FETCH_SECONDS", 0.2)
     await world.settle(**DOCUMENTS)
     host.slow = True
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         nothing_on_a_page(await Browser(world).open(world.request(host.url())), 400, 401, 503)
     host.release.set()
 

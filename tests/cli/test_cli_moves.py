@@ -65,7 +65,7 @@ def wait_for(url, process):
     until = time.monotonic() + BOUND
     while time.monotonic() < until and process.poll() is None:
         with contextlib.suppress(OSError):
-            opener.open(url, timeout=1)
+            opener.open(url, timeout=10)
             return
         time.sleep(0.05)
     raise AssertionError("it does not serve")

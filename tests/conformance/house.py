@@ -217,7 +217,7 @@ def _serve(directory: Path, content: dict[str, object]) -> tuple[str, ...]:
 
 
 def _listens(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=30):
         return True
     return False
 

@@ -81,7 +81,7 @@ def test_the_table_in_the_docs_is_that_of_this_run(server_run, revision):
 
 def test_the_gateway_itself_sees_and_refuses_what_a_rebound_page_would_send(portico):
     def ask(**headers):
-        return httpx2.post(portico.target, json={}, headers=headers, trust_env=False)
+        return httpx2.post(portico.target, json={}, headers=headers, trust_env=False, timeout=30)
 
     for refused, status in ((ask(host="evil.example.com"), 421), (ask(origin="http://evil.example.com"), 403)):
         assert refused.status_code == status
@@ -89,6 +89,6 @@ def test_the_gateway_itself_sees_and_refuses_what_a_rebound_page_would_send(port
 
 
 def test_without_the_token_that_the_forwarder_adds_nothing_is_served(portico):
-    answer = httpx2.post(portico.unforwarded, json={}, trust_env=False)
+    answer = httpx2.post(portico.unforwarded, json={}, trust_env=False, timeout=30)
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"].startswith("Bearer ")

@@ -300,10 +300,10 @@ def test_no_pattern_of_what_is_offered_takes_long_on_a_text_made_to_make_it():
     hostile = ["a" * 4096, "-" * 4096, "a-" * 2048, "1" * 4095 + "!", "/" * 4096, "a:" * 2048, "." * 4096, "a/" * 2048]
     slow = []
     for pattern in sorted(patterns):
-        started = time.perf_counter()
+        started = time.process_time()  # what it costs, however little of the machine it gets
         for text in hostile:
             check_shape("T", text, shapes={"T": {"type": "string", "pattern": pattern}})
-        seconds = time.perf_counter() - started
+        seconds = time.process_time() - started
         if seconds > 1:
             slow.append((pattern, seconds))
     assert slow == []

@@ -115,7 +115,7 @@ class Meeting:
 
     @asynccontextmanager
     async def write(self, **kwargs):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await self._everybody.wait()
         async with self._write(**kwargs) as conn:
             yield conn

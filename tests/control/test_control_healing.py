@@ -9,7 +9,7 @@ from portico.control.targets import SYNC_JOB
 from portico.model.errors import StorageUnavailable
 from portico.storage import jobs
 
-BOUND = 10.0
+BOUND = 30.0
 
 
 class Away:

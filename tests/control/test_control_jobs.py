@@ -12,7 +12,7 @@ from portico.storage import counters, jobs
 from portico.storage import targets as target_rows
 from portico.targets.discovery import Discovery
 
-BOUND = 10.0  #: seconds
+BOUND = 30.0  #: seconds
 
 
 def tools(era, *names):

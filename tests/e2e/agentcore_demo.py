@@ -93,7 +93,7 @@ class Administered:
         machine = self.demo.facts["machine"]
         form = {"grant_type": "client_credentials", "scope": machine["scope"], "resource": resource}
         login = (machine["client_id"], machine["client_secret"])
-        answer = httpx2.post(machine["token_url"], data=form, auth=login, trust_env=False)
+        answer = httpx2.post(machine["token_url"], data=form, auth=login, trust_env=False, timeout=30)
         assert answer.status_code == 200, answer.text
         return answer.json()["access_token"]
 

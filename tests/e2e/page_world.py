@@ -38,8 +38,8 @@ from support.ports import free_port
 from support.provider.identity_provider import PASSWORD, IdentityProvider
 
 PICTURES = Path(__file__).parents[2] / ".artifacts" / "pages"
-START_SECONDS = 20.0
-WAIT_MS = 20_000
+START_SECONDS = 60.0
+WAIT_MS = 60_000
 DESK = {"width": 1280, "height": 800}
 PHONE = {"width": 375, "height": 700}
 

@@ -23,6 +23,7 @@ def machine_token(facts):
         data={"grant_type": "client_credentials", "scope": machine["scope"]},
         auth=(machine["client_id"], machine["client_secret"]),
         trust_env=False,
+        timeout=30,
     )
     return answer.json()["access_token"]
 

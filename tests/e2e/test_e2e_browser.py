@@ -69,7 +69,7 @@ async def test_a_person_logs_in_with_chromium_by_keyboard_alone(demo, scheme, vi
 
 
 async def test_the_pages_show_themselves_to_no_frame_and_name_no_third_party(demo):
-    answer = httpx2.get(f"{demo.facts['issuer']}/authorize", trust_env=False)
+    answer = httpx2.get(f"{demo.facts['issuer']}/authorize", trust_env=False, timeout=30)
     assert answer.status_code == 400
     assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
     assert answer.headers["x-frame-options"] == "DENY"

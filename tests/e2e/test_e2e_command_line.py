@@ -150,6 +150,7 @@ def test_a_token_that_was_got_elsewhere_works_and_a_bad_one_is_explained(termina
         data={"grant_type": "client_credentials"},
         auth=(machine["client_id"], machine["client_secret"]),
         trust_env=False,
+        timeout=30,
     ).json()
     assert "calculator___add_numbers" in terminal.succeed("tools", demo.mcp_url, "--token", granted["access_token"])
     done = terminal.run("tools", demo.mcp_url, "--token", "nonsense")
@@ -183,7 +184,7 @@ def test_a_user_is_added_logs_in_and_is_locked_out_at_once(terminal, demo):
     assert "ada" in terminal.administer("users", "list")
 
     terminal.administer("users", "disable", "ada")
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while (refused := terminal.run("tools", demo.mcp_url)).returncode == 0:
         assert time.monotonic() < deadline, "the live token was still taken"
     assert "Not logged in" in refused.stderr
@@ -198,7 +199,7 @@ def test_a_grant_is_revoked(terminal, demo):
     grants = json.loads(terminal.administer("grants", "list", "--json"))
     grant = next(grant for grant in grants if grant["client_id"] == kept)
     terminal.administer("grants", "revoke", grant["id"])
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while terminal.run("tools", demo.mcp_url).returncode == 0:
         assert time.monotonic() < deadline, "the live token was still taken"
 

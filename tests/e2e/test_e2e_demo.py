@@ -60,7 +60,7 @@ def test_one_signal_stops_everything_it_started(tmp_path, ending):
     assert len(children) >= 4, "two servers and their guards"
     demo.process.send_signal(ending)
     assert demo.process.wait(timeout=40) == 0
-    _, alive = psutil.wait_procs(children, timeout=10)
+    _, alive = psutil.wait_procs(children, timeout=30)
     assert alive == []
 
 
@@ -68,8 +68,8 @@ def test_a_killed_demo_leaves_no_server_behind(tmp_path):
     demo = start_demo(tmp_path / "data")
     children = psutil.Process(demo.process.pid).children(recursive=True)
     demo.process.kill()
-    demo.process.wait(timeout=10)
-    _, alive = psutil.wait_procs(children, timeout=15)
+    demo.process.wait(timeout=40)
+    _, alive = psutil.wait_procs(children, timeout=30)
     assert alive == []
 
 
@@ -97,7 +97,7 @@ def test_a_server_that_dies_stops_the_demo_with_its_last_words(tmp_path):
     told = (tmp_path / "data.log").read_text()
     assert "portico: everything ended" in told
     assert "start the demo again" in told
-    _, alive = psutil.wait_procs(children, timeout=10)
+    _, alive = psutil.wait_procs(children, timeout=30)
     assert alive == []
 
 

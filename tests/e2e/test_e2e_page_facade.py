@@ -62,13 +62,13 @@ class Connecting:
     async def redeem(self, code: str) -> int:
         form = {"client_id": self.client_id, "code": code, "code_verifier": VERIFIER}
         form |= {"grant_type": "authorization_code", "redirect_uri": self.client.redirect_uri}
-        async with httpx2.AsyncClient(trust_env=False) as http:
+        async with httpx2.AsyncClient(trust_env=False, timeout=30) as http:
             return (await http.post(f"{self.facade.issuer}/token", data=form)).status_code
 
 
 @pytest.fixture
 async def connecting(facade: FacadeRig) -> AsyncIterator[Connecting]:
-    async with waiting_client() as client, httpx2.AsyncClient(trust_env=False) as http:
+    async with waiting_client() as client, httpx2.AsyncClient(trust_env=False, timeout=30) as http:
         asked = {"redirect_uris": [client.redirect_uri], "client_name": "Claude Code"}
         answer = await http.post(f"{facade.issuer}/register", json=asked)
         assert answer.status_code == 201, answer.text

@@ -16,6 +16,7 @@ def token(demo):
         data={"grant_type": "client_credentials", "scope": machine["scope"]},
         auth=(machine["client_id"], machine["client_secret"]),
         trust_env=False,
+        timeout=30,
     )
     assert answer.status_code == 200, answer.text
     assert answer.headers["cache-control"] == "no-store"
@@ -70,10 +71,10 @@ def test_modern_calls_a_tool_in_one_request(demo, token):
 
 
 def test_without_a_token_the_challenge_leads_to_the_issuer(demo):
-    answer = httpx2.get(demo.mcp_url, trust_env=False)
+    answer = httpx2.get(demo.mcp_url, trust_env=False, timeout=30)
     assert answer.status_code == 401
     challenge = answer.headers["www-authenticate"]
     location = challenge.split('resource_metadata="')[1].split('"')[0]
-    metadata = httpx2.get(location, trust_env=False).json()
+    metadata = httpx2.get(location, trust_env=False, timeout=30).json()
     assert metadata["resource"] == demo.mcp_url
     assert metadata["authorization_servers"] == [demo.facts["issuer"]]

@@ -21,7 +21,7 @@ from portico.service.server import Server, bind
 from portico.web.asgi import send_response
 from portico.web.cors import policy_for
 
-BOUND = 10.0  #: seconds
+BOUND = 30.0  #: seconds
 PUBLIC = "https://facade.example"
 METADATA = f"{PUBLIC}/.well-known/oauth-protected-resource/mcp"
 OURS = "Bearer ours"

@@ -49,9 +49,9 @@ def test_nothing_that_a_server_sends_breaks_the_reading(values):
     ids=["escapes", "equals", "commas", "words", "fields"],
 )
 def test_reading_takes_no_longer_than_its_length_allows(evil):
-    began = time.monotonic()
+    began = time.process_time()  # what the reading costs, however little of the machine it gets
     read_bearer([evil])
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_a_401_without_a_challenge_gets_ours():

@@ -44,7 +44,7 @@ MODERN = "2026-07-28"
 LEGACY = "2025-11-25"
 
 
-async def until(condition, seconds=5.0):
+async def until(condition, seconds=30.0):
     """Wait for a condition; fails when it does not come true."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -61,7 +61,7 @@ async def test_a_thousand_modern_clients_that_go_away_leave_nothing(house, strea
             await until(lambda: len(server.running) == 100)
             for _, writer in sent:
                 writer.close()
-            await until(lambda: not server.running, seconds=10)
+            await until(lambda: not server.running)
         await until(lambda: len(house.records()) == 1000)
         assert Counter((r.outcome, r.code) for r in house.records()) == {("cancelled", "disconnected"): 1000}
         assert len(server.cancelled) == 1000
@@ -115,7 +115,7 @@ async def test_a_client_that_goes_away_in_the_middle_of_a_stream(house, monkeypa
         reader, writer = await raw_post(house, url, message, {**headers, "accept": "text/event-stream"})
         await reader.readuntil(b"notifications/progress")
         writer.close()
-        await until(house.records, seconds=10)
+        await until(house.records)
         assert house.records()[0].code == "disconnected"
         await assert_nothing_is_left(house, server)
 

@@ -187,10 +187,11 @@ async def test_codes_mean_to_the_client_what_its_revision_says(
 
 async def test_a_call_past_its_deadline_is_given_up_on_both_sides(house, client, target):
     async with cell_of(house, client, target, callTimeout=0.3) as cell:
-        heard = await cell.call("wait")
-        assert heard.result["isError"]
-        await until(lambda: cell.server.cancelled)
-        assert [record.code for record in house.records()] == ["upstream_timeout"]
+        async with asyncio.timeout(30):
+            while not cell.server.cancelled:  # on a slow machine a call may not even arrive in its time
+                heard = await cell.call("wait")
+                assert heard.result["isError"]
+        assert {record.code for record in house.records()} == {"upstream_timeout"}
 
 
 async def test_a_target_that_was_restarted_in_between_is_called_again(house, client, target):
@@ -223,7 +224,7 @@ async def test_a_tool_that_the_target_no_longer_knows_is_its_own_error(house, cl
 
 async def test_a_target_that_asks_something_back_is_refused_in_good_order(house, client, target):
     async with cell_of(house, client, target, server={"answers": "sse"}) as cell:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             result = (await cell.call("ask")).result
         if target == "legacy":  # which was told no, and went on
             assert json.loads(result["content"][0]["text"]) == [-32601, -32601, "ok"]

@@ -100,7 +100,7 @@ async def test_a_client_that_never_reads_does_not_hold_a_call(house, monkeypatch
         await loop.sock_sendall(
             client, f"POST /g/shop/mcp HTTP/1.1\r\n{lines}content-length: {len(body)}\r\n\r\n".encode() + body
         )
-        await until(house.records, seconds=20)
+        await until(house.records)
         assert house.records()[0].code == "disconnected"
         client.close()
         await assert_nothing_is_left(house, server)

@@ -197,7 +197,7 @@ async def test_a_token_is_refreshed_ahead_behind_the_calls(house, clock):
             while bearer(await process.credential_for(target())) != "token-2":
                 await asyncio.sleep(0.01)
 
-        await asyncio.wait_for(renewed(), 10)
+        await asyncio.wait_for(renewed(), 30)
         assert len(server.asked) == 2
 
 
@@ -334,7 +334,7 @@ async def test_a_grant_that_the_provider_takes_back_takes_its_token_along(house,
                     return
                 await asyncio.sleep(0.01)
 
-        await asyncio.wait_for(forgotten(), 10)
+        await asyncio.wait_for(forgotten(), 30)
         other = await house.process("two")
         assert "invalid_grant" in await reason_of(other.credential_for(target()))
 

@@ -26,7 +26,7 @@ CLIENTS = [
     machine("poster", SECRET, method="client_secret_post"),
     machine("narrow", SECRET, scope="calc.read"),
 ]
-BOUND = 20.0  #: seconds
+BOUND = 30.0  #: seconds
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import asyncio
 import os
 import sys
 import threading
-import time
 from ipaddress import ip_network
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,7 +31,7 @@ from portico.model.errors import LimitExceeded
 from portico.service.app import App
 
 FLOODER, OTHER, PROXY = "192.0.2.66", "198.51.100.7", "10.0.0.5"
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 30.0
 
 
 async def until(condition):
@@ -138,14 +137,12 @@ async def test_who_floods_the_login_page_is_refused_while_another_logs_in(world:
         asyncio.create_task(flooder.submit(page, name=f"nobody{number}", password="guess")) for number in range(40)
     ]
     await until(lambda: any(task.done() for task in flood))
-    began = time.monotonic()
-    came_in = await other.submit(calm, name="ada", password=PASSWORD)
-    waited = time.monotonic() - began
+    async with asyncio.timeout(WAIT_SECONDS):
+        came_in = await other.submit(calm, name="ada", password=PASSWORD)
     answers = [answer.status_code for answer in await asyncio.gather(*flood)]
     assert came_in.status_code == 303
     assert set(answers) == {403, 429}
     assert answers.count(429) >= 40 - 2 * CHECKS_OF_ONE_ADDRESS
-    assert waited < WAIT_SECONDS
 
 
 @pytest.mark.case("G07")
@@ -262,7 +259,7 @@ async def test_who_stops_waiting_before_it_is_their_turn_is_not_hashed_for():
 
 async def test_the_loop_goes_on_while_passwords_are_hashed():
     check = PasswordCheck()
-    tasks = [asyncio.create_task(check.verify(PASSWORD_HASH, PASSWORD, address=f"10.0.0.{n}")) for n in range(6)]
+    tasks = [asyncio.create_task(check.verify(PASSWORD_HASH, PASSWORD, address=f"10.0.0.{n}")) for n in range(12)]
     turns = 0
     while not all(task.done() for task in tasks):
         await asyncio.sleep(0.002)

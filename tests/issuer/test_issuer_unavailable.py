@@ -10,6 +10,8 @@ from issuer_world import MACHINE_SECRET, Browser, World
 
 from portico.model.errors import StorageUnavailable
 
+pytestmark = pytest.mark.usefixtures("gives_up_on_locks")
+
 
 @contextmanager
 def locked(path: Path, *, reads: bool = False) -> Iterator[None]:

@@ -13,6 +13,12 @@ def pytest_asyncio_loop_factories(config, item):
     return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
+@pytest.fixture(autouse=True)
+def idle_connections_are_kept(monkeypatch):
+    """However long this process stands still: the servers here close none of their own accord."""
+    monkeypatch.setattr("portico.net.connection.KEEP_ALIVE", 60.0)
+
+
 @pytest.fixture
 async def relay():
     relay = Relay(egress=Egress())

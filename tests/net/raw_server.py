@@ -59,7 +59,7 @@ class RawServer:
 
     async def wait_until(self, condition: Callable[[], bool]) -> None:
         """Wait until something about this server is so; bounded."""
-        async with asyncio.timeout(10), self.changed:
+        async with asyncio.timeout(30), self.changed:
             await self.changed.wait_for(condition)
 
     @staticmethod
@@ -111,6 +111,6 @@ def answers(*pieces: bytes, close: bool = False):
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait, bounded, until something that nobody announces is so."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.005)

@@ -9,7 +9,7 @@ from portico.model.errors import UpstreamError, UpstreamInvalid, UpstreamTooLarg
 from portico.net.connection import Connection
 from portico.net.relay import Peer, Timeouts
 
-TIMEOUTS = Timeouts(connect=5, first_byte=5, idle=5, total=10)
+TIMEOUTS = Timeouts(connect=60, first_byte=60, idle=60, total=60)
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 

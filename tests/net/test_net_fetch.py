@@ -25,7 +25,7 @@ async def fetcher():
 
 
 async def get(fetcher, url, **options):
-    options = {"max_bytes": 1000, "timeout": 5, "allow_private": True} | options
+    options = {"max_bytes": 1000, "timeout": 60, "allow_private": True} | options
     return await fetcher.get(url, **options)
 
 
@@ -46,7 +46,7 @@ async def test_a_form_is_posted(fetcher, server):
         {"grant_type": "refresh_token", "a": "b c&d"},
         headers={"Authorization": "Basic x"},
         max_bytes=100,
-        timeout=5,
+        timeout=60,
         allow_private=True,
     )
     assert fetched.body == b"hi"

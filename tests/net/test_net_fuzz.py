@@ -114,7 +114,7 @@ class House:
 
     async def _ask(self, *, streamed):
         # twice, so that what the first leaves on the connection meets a second request
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             outcomes = [await self._once(streamed=streamed) for _ in range(2)]
         return outcomes, self.relay.stats()
 

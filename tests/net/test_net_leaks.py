@@ -13,7 +13,7 @@ from portico.net.connection import Connection
 from portico.net.egress import Egress
 from portico.net.relay import Peer, Relay, RelayStats, Timeouts
 
-TIMEOUTS = Timeouts(connect=10, first_byte=30, idle=30, total=60)
+TIMEOUTS = Timeouts(connect=60, first_byte=60, idle=60, total=60)
 NOTHING = RelayStats(open=0, idle=0, in_flight=0, waiting=0)
 
 

@@ -11,7 +11,7 @@ from portico.model.errors import EgressDenied, UpstreamError, UpstreamInvalid, U
 from portico.net.egress import Egress
 from portico.net.relay import Peer, Relay, RelayStats, Timeouts
 
-TIMEOUTS = Timeouts(connect=5, first_byte=5, idle=5, total=20)
+TIMEOUTS = Timeouts(connect=60, first_byte=60, idle=60, total=60)
 
 
 class Proxy:

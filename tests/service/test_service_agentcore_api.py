@@ -18,7 +18,7 @@ async def serving(settings):
     task = asyncio.create_task(serve(settings, ready=ready.set_result))
     running = await asyncio.wait_for(ready, 30)
     try:
-        async with httpx2.AsyncClient(trust_env=False) as http:
+        async with httpx2.AsyncClient(trust_env=False, timeout=30) as http:
             yield http, f"http://127.0.0.1:{running.port}"
     finally:
         running.stop()

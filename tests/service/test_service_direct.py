@@ -12,7 +12,7 @@ from portico.service.process_settings import Listen
 from portico.service.server import Server, bind
 from portico.web.asgi import ClientDisconnected, read_body, send_response
 
-BOUND = 10.0  #: seconds
+BOUND = 30.0  #: seconds
 LIMIT = 100_000  #: bytes of a body
 HEAD = b"POST /g/x HTTP/1.1\r\nhost: x\r\n"
 JSON = ((b"content-type", b"application/json"),)
@@ -185,7 +185,8 @@ async def test_a_rest_that_takes_too_long_ends_the_connection(port, app, monkeyp
         writer.write(HEAD + b"content-length: 10\r\n\r\n")
         assert "401" in (await answer(reader))[0]
         writer.write(b"x")  # a byte now and then is not enough
-        assert await reader.read() == b""
+        with contextlib.suppress(ConnectionError):  # when it is closed already
+            assert await reader.read() == b""
 
 
 async def test_a_body_that_takes_too_long_is_said_so(port, app, monkeypatch):

@@ -168,7 +168,7 @@ def test_a_flood_of_requests_in_one_piece_is_answered_before_more_is_read():
         protocol, transport = HttpProtocol(config, ServerState(), {}, direct=app), Transport()
         protocol.connection_made(transport)
         protocol.data_received(REQUESTS[0] * 200)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while protocol._waiting:
                 assert transport.paused
                 await asyncio.sleep(0)

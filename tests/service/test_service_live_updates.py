@@ -19,7 +19,7 @@ from targets.servers import legacy_server, modern_server
 
 pytestmark = pytest.mark.e2e
 
-HOLDS_WITHIN = 10.0  #: seconds; a poll is 0.5 s, the rest is for a busy machine
+HOLDS_WITHIN = 30.0  #: seconds; a poll is 0.5 s, the rest is for a busy machine
 CALLERS = 4  #: at each replica
 KEY_ID = "PORTICO_LIVE_UPDATES"
 CLIENTS = {"steady": ["mcp/invoke", "mcp/read"], "other": ["mcp/invoke"]}

@@ -22,7 +22,7 @@ from targets.servers import legacy_server, modern_server
 
 pytestmark = pytest.mark.e2e
 
-HOLDS_WITHIN = 10.0  #: seconds; a poll is 0.5 s, the rest is for a busy machine
+HOLDS_WITHIN = 30.0  #: seconds; a poll is 0.5 s, the rest is for a busy machine
 HELLO = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "0"}}
 
 
@@ -337,7 +337,7 @@ async def test_the_hop_is_for_replicas_alone(pair):
     a, b = pair
     admin = f"http://{b.document['admin_listen']}"
     body = b'["p","r","s",1]'
-    async with httpx2.AsyncClient(trust_env=False) as http:
+    async with httpx2.AsyncClient(trust_env=False, timeout=30) as http:
         assert (await http.post(f"{admin}{COUNT_PATH}", content=body)).status_code == 403
         forged = {"portico-hop": "v1.k1.AAAA"}
         assert (await http.post(f"{admin}{COUNT_PATH}", content=body, headers=forged)).status_code == 403

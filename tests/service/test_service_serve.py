@@ -34,7 +34,7 @@ def settings(load):
 async def test_it_announces_itself_serves_both_addresses_and_stops_when_told(settings):
     announced = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(serve(settings, ready=announced.set_result))
-    async with asyncio.timeout(BOUND), httpx2.AsyncClient(trust_env=False) as http:
+    async with asyncio.timeout(BOUND), httpx2.AsyncClient(trust_env=False, timeout=30) as http:
         running = await announced
         assert running.port == settings.process.listen.port
         admin = f"http://{settings.process.admin_listen}"

@@ -11,7 +11,7 @@ from portico.service.process_settings import Listen
 from portico.service.server import Server, bind
 from portico.web.asgi import read_body, send_response
 
-BOUND = 10.0  #: seconds
+BOUND = 30.0  #: seconds
 
 
 class Echo:
@@ -38,7 +38,7 @@ def echo():
 
 
 @contextlib.asynccontextmanager
-async def serving(app, drain=5.0):
+async def serving(app, drain=BOUND):
     sock = bind(Listen(host="127.0.0.1", port=0), setting="listen")
     server = Server(app, drain_seconds=drain)
     port = sock.getsockname()[1]
@@ -151,7 +151,8 @@ async def exchange(reader, writer):
     return head.lower()
 
 
-async def test_a_connection_that_rests_is_served_once_more_while_draining_and_then_closed(echo):
+async def test_a_connection_that_rests_is_served_once_more_while_draining_and_then_closed(echo, monkeypatch):
+    monkeypatch.setattr(http_protocol, "DRAIN_IDLE_SECONDS", 3.0)
     async with asyncio.timeout(BOUND), serving(echo) as (server, port):
         busy, silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
         for talking in (busy, silent):

@@ -10,7 +10,7 @@ async def test_counts_in_which_a_leak_would_show_stand_on_the_administrators_add
     ready = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(serve(settings, ready=ready.set_result))
     running = await asyncio.wait_for(ready, 30)
-    async with httpx2.AsyncClient(trust_env=False) as http:
+    async with httpx2.AsyncClient(trust_env=False, timeout=30) as http:
         counts = (await http.get(f"http://{free_admin}/vitals")).json()
         public = await http.get(f"http://127.0.0.1:{running.port}/vitals")
     running.stop()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 MAX_HEAD = 64 * 1024  #: bytes of a request's head
 CHUNK = 64 * 1024  #: bytes relayed at once
-CONNECT_SECONDS = 5.0
+CONNECT_SECONDS = 30.0
 HEAD_SECONDS = 30.0
 
 

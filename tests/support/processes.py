@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx2
 
 START_SECONDS = 90.0  #: bound for a cold start on a busy machine
-STOP_SECONDS = 10.0
+STOP_SECONDS = 30.0
 
 
 @contextlib.contextmanager
@@ -32,7 +32,7 @@ def stopped(process: "subprocess.Popen[bytes]") -> Generator[None]:
 def wait_until_it_answers(process: "subprocess.Popen[bytes]", url: str, status: int, log: Path) -> None:
     """Wait until a POST to ``url`` is answered with ``status``."""
     deadline = time.monotonic() + START_SECONDS
-    with httpx2.Client(trust_env=False) as http:
+    with httpx2.Client(trust_env=False, timeout=START_SECONDS) as http:
         while True:
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()

@@ -8,7 +8,7 @@ VERSIONS = {"legacy": "2025-11-25", "modern": "2026-07-28"}
 
 
 def target_at(url: str, **settings) -> Target:
-    defaults = {"call_timeout": 10.0, "idle_timeout": 10.0, "connect_timeout": 2.0, "allow_private": True}
+    defaults = {"call_timeout": 60.0, "idle_timeout": 60.0, "connect_timeout": 60.0, "allow_private": True}
     return Target(id="t1", name="test", gateway_id="g1", kind=McpServer(endpoint=url), **defaults | settings)
 
 

@@ -175,7 +175,7 @@ async def serve_http(handler: Handler) -> AsyncIterator[HttpServer]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def until(condition: Callable[[], object], *, seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], object], *, seconds: float = 30.0) -> None:
     """Wait for a condition, with a bound; a failure shows the condition's name."""
     deadline = asyncio.get_running_loop().time() + seconds
     while not condition():

@@ -1,12 +1,14 @@
 """Calls to well-behaved servers of both eras: answers, progress, envelope, concurrency, cancellation."""
 
 import asyncio
+import itertools
 import json
 
 import pytest
 
 from portico.model.errors import LimitExceeded, UpstreamInvalid, UpstreamTimeout
-from targets.calls import person, tool_call
+from portico.targets.mcp_server import McpServerTarget
+from targets.calls import person, target_at, tool_call
 from targets.http_server import serve_http, until
 from targets.servers import legacy_server, modern_server, result, text
 
@@ -128,10 +130,14 @@ async def test_cancelling_the_task_cancels_the_call_upstream_in_the_eras_own_way
     assert target.in_flight == 0
 
 
-async def test_a_deadline_that_passes_tells_a_legacy_server_that_nobody_waits(make):
+async def test_a_deadline_that_passes_tells_a_legacy_server_that_nobody_waits(make, relay, sessions):
+    # Each look at the clock finds all but 0.3 s of a call's time gone; what is told aside keeps the whole of it.
+    looks = itertools.count(step=59.7)
     async with legacy_server() as server:
+        assert (await make(server.url).invoke(tool_call("echo", era="legacy"))).result  # opens the session
+        target = McpServerTarget(target_at(server.url), relay=relay, sessions=sessions, clock=lambda: next(looks))
         with pytest.raises(UpstreamTimeout):
-            await make(server.url, call_timeout=0.3).invoke(tool_call("wait", era="legacy"))
+            await target.invoke(tool_call("wait", era="legacy"))
         assert len(server.cancelled) == 1
 
 

@@ -1,7 +1,6 @@
 """Servers that misbehave: each fault has its error, no error quotes a call, and nothing is left behind."""
 
 import asyncio
-import time
 import traceback
 
 import pytest
@@ -15,6 +14,7 @@ from portico.model.errors import (
     UpstreamTooLarge,
     UpstreamUnreachable,
 )
+from portico.targets import handshake
 from targets.calls import tool_call
 from targets.http_server import until
 from targets.servers import closed_port, legacy_server, misbehaving_server
@@ -65,7 +65,7 @@ def everything_said(error: BaseException) -> str:
 async def test_each_fault_has_its_error_and_none_quotes_the_call_or_the_answer(fault, era, make):
     kind, word = FAULTS[fault]
     async with misbehaving_server(fault) as server:
-        target = make(server.url, call_timeout=0.4 if "hang" in fault else 10.0)
+        target = make(server.url, **({"call_timeout": 0.4} if "hang" in fault else {}))
         with pytest.raises(UpstreamError) as caught:
             await target.invoke(tool_call("echo", era=era, arguments=ARGUMENTS))
         assert type(caught.value) is kind or (kind is UpstreamUnreachable and isinstance(caught.value, kind))
@@ -75,8 +75,9 @@ async def test_each_fault_has_its_error_and_none_quotes_the_call_or_the_answer(f
         # The fault has cost this call and nothing else.
         assert target.in_flight == 0
         server.fault = "accepted"
+        after = make(server.url) if "hang" in fault else target  # a revision of the same target that has time
         with pytest.raises(UpstreamStatus):
-            await target.invoke(tool_call("echo", era=era))
+            await after.invoke(tool_call("echo", era=era))
 
 
 @pytest.mark.parametrize("era", ["legacy", "modern"])
@@ -114,9 +115,8 @@ async def test_a_slow_target_does_not_starve_another(make):
         stuck = make(slow.url, max_concurrency=5)
         tasks = [asyncio.ensure_future(stuck.invoke(tool_call("echo"))) for _ in range(5)]
         await until(lambda: len(slow.running) == 5)
-        begun = time.monotonic()
         assert (await make(quick.url).invoke(tool_call("echo", era="legacy"))).result
-        assert time.monotonic() - begun < 2
+        assert not any(task.done() for task in tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -130,9 +130,9 @@ async def test_a_big_answer_is_refused_before_it_is_whole(make):
         assert "1000 bytes" in caught.value.public
 
 
-async def test_a_deadline_covers_the_opening_of_a_session_too(make):
+async def test_a_deadline_covers_the_opening_of_a_session_too(make, monkeypatch):
+    monkeypatch.setattr(handshake, "HANDSHAKE_SECONDS", 60.0)
     async with misbehaving_server("hang", always=True) as server:
-        begun = time.monotonic()
-        with pytest.raises(UpstreamTimeout):
-            await make(server.url, call_timeout=0.4).invoke(tool_call("echo", era="legacy"))
-        assert time.monotonic() - begun < 3
+        async with asyncio.timeout(30):  # less than an opening may take
+            with pytest.raises(UpstreamTimeout):
+                await make(server.url, call_timeout=0.4).invoke(tool_call("echo", era="legacy"))

@@ -6,6 +6,7 @@ import itertools
 import pytest
 
 from portico.model.errors import LimitExceeded, UpstreamError, UpstreamInvalid, UpstreamStatus, UpstreamUnreachable
+from portico.targets import sessions as sessions_module
 from portico.targets.mcp_server import McpServerTarget
 from portico.targets.sessions import UpstreamSessions
 from targets.calls import person, target_at, tool_call
@@ -175,7 +176,7 @@ async def test_ending_an_empty_or_unknown_downstream_session_ends_nothing(make, 
 
 async def test_a_newer_revision_keeps_the_sessions_and_the_last_one_ends_them(make, sessions):
     async with legacy_server() as server:
-        old, new = make(server.url), make(server.url, call_timeout=5.0)
+        old, new = make(server.url), make(server.url, call_timeout=50.0)
         await old.invoke(call())
         await old.aclose()
         await new.invoke(call())
@@ -197,7 +198,7 @@ async def test_an_end_does_not_hang_on_a_server_that_is_gone(make, sessions):
     async with legacy_server() as server:
         target = make(server.url)
         await target.invoke(call(session="1"))
-    await asyncio.wait_for(sessions.end("1"), 5)
+    await asyncio.wait_for(sessions.end("1"), 30)
     assert sessions.count() == 0
     with pytest.raises(UpstreamUnreachable):
         await target.invoke(call(session="1"))
@@ -262,13 +263,14 @@ async def test_a_session_id_that_is_too_long_or_not_visible_ascii_is_refused(mak
         assert "session id" in caught.value.public
 
 
-async def test_closing_down_ends_openings_that_hang_and_says_so(relay):
+async def test_closing_down_ends_openings_that_hang_and_says_so(relay, monkeypatch):
+    monkeypatch.setattr(sessions_module, "ASIDE_SECONDS", 0.5)
     sessions = UpstreamSessions(relay=relay)
     async with misbehaving_server("hang", always=True) as server:
         target = McpServerTarget(target_at(server.url), relay=relay, sessions=sessions)
         task = asyncio.ensure_future(target.invoke(call()))
         await until(lambda: server.running)
-        await asyncio.wait_for(sessions.aclose(), 10)
+        await asyncio.wait_for(sessions.aclose(), 30)
         with pytest.raises(UpstreamUnreachable) as caught:
             await task
         assert "shutting down" in caught.value.public

@@ -130,6 +130,11 @@ def slow(seconds: float) -> dict[str, Any]:
     return {"delay": seconds}
 
 
+def held() -> dict[str, Any]:
+    """Answer rightly, but not before the provider is told to :meth:`~IdentityProvider.release` it."""
+    return {"held": True}
+
+
 def error(code: str, status: int = 400, **members: str) -> dict[str, Any]:
     body = json.dumps({"error": code} | members)
     return {"status": status, "headers": {"content-type": "application/json"}, "body": body}
@@ -164,7 +169,7 @@ class IdentityProvider:
         return API_SCOPES[self.profile]
 
     def metadata(self) -> dict[str, Any]:
-        with httpx2.Client(trust_env=False) as http:
+        with httpx2.Client(trust_env=False, timeout=START_SECONDS) as http:
             return http.get(self.discovery_url).raise_for_status().json()
 
     def connector(self, **changes: Any) -> dict[str, Any]:
@@ -201,8 +206,13 @@ class IdentityProvider:
         limited = {} if times is None else {"times": times}
         self._post("/faults", {"endpoint": endpoint, **fault, **limited})
 
+    def release(self) -> int:
+        """Let go of the answers that are held back; return how many there were."""
+        return self._post("/release", {})
+
     def heal(self) -> None:
         """Undo all faults and changes but those of seconds."""
+        self.release()
         self.change(faults=[], patch={}, header={}, silent=None, denies=False, disabled=[], sso=True)
 
     def revoke(self, account: str | None = None) -> int:

@@ -353,11 +353,14 @@ function userinfo(request, response) {
 
 // --- faults and control -------------------------------------------------------------------------------------------
 
+const held = [] // what lets go of the answers that are held back
+
 async function failed(endpoint, response) {
   const fault = state.faults.find((each) => each.endpoint === endpoint && (each.times ?? 1) > 0)
   if (!fault) return false
   if (fault.times !== undefined) fault.times -= 1
   if (fault.delay) await new Promise((resolve) => setTimeout(resolve, fault.delay * 1000))
+  if (fault.held) await new Promise((resolve) => held.push(resolve))
   if (fault.status === undefined) return false
   response.writeHead(fault.status, fault.headers ?? {}).end((fault.body ?? '').repeat(fault.repeat ?? 1))
   return true
@@ -375,6 +378,7 @@ const CONTROL = {
   'GET /state': () => state,
   'POST /state': (changes) => Object.assign(state, changes),
   'POST /faults': (fault) => state.faults.push(fault),
+  'POST /release': () => held.splice(0).map((release) => release()).length,
   'POST /revoke': ({ account: id }) => store.revoke(id),
   'POST /forget-sessions': () => store.forgetSessions(),
   'POST /redirect-uris': ({ client_id: id, redirect_uris: uris }) => {
