@@ -25,9 +25,12 @@ from portico.issuer.recheck import RECHECK_SECONDS
 from portico.storage import grants, issuers, jobs
 from portico.storage.grants import TELL_JOB, GrantRow
 from portico.telemetry import logs
-from support.provider.identity_provider import error, html_page, server_error, slow
+from support.provider.identity_provider import error, held, html_page, server_error
 
 pytestmark = [pytest.mark.connector("oidc"), pytest.mark.xdist_group("issuer-farewells")]
+
+
+BOUND = 30.0  #: seconds
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -227,13 +230,14 @@ async def test_a_token_that_is_being_renewed_right_then_is_told_of_in_its_newest
     client_id = await world.register()
     issued = await world.tokens(client_id)
     world.clock.forward(RECHECK_SECONDS + 1)
-    world.idp.fail("token", slow(0.5))
+    world.idp.fail("token", held())
     task = asyncio.create_task(world.refresh(client_id, issued["refresh_token"]))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(BOUND):
         while await world.refreshes_at_provider() < 1:
             await asyncio.sleep(0.02)
     await by_access_token(world, client_id, issued)
     assert await world.app.tell_providers("main") is not None, "whoever asks has the lease"
+    world.idp.release()
     assert (await task).json()["error"] == "invalid_grant"
     assert await world.app.tell_providers("main") is None
     [renewal] = [one for one in await world.asked() if one.form.get("grant_type") == "refresh_token"]
@@ -275,8 +279,8 @@ async def test_a_provider_that_hangs_is_not_waited_for(world: ProvidedWorld, mon
     client_id = await world.register()
     await by_refresh_token(world, client_id, await world.tokens(client_id))
     monkeypatch.setattr(provider_module, "REVOKE_TIMEOUT", 0.2)
-    world.idp.fail("revocation", slow(20.0))
-    async with asyncio.timeout(10):
+    world.idp.fail("revocation", held())
+    async with asyncio.timeout(BOUND):
         assert await world.app.tell_providers("main") is not None
     assert await untold(world) == 1
 
@@ -296,14 +300,18 @@ async def test_a_slow_provider_holds_up_no_revocation(world: ProvidedWorld):
     client_id = await world.register()
     first, second = await world.tokens(client_id), await world.tokens(client_id)
     await by_refresh_token(world, client_id, first)
-    world.idp.fail("revocation", slow(2.0))
+    world.idp.fail("revocation", held())
     telling = asyncio.create_task(world.app.tell_providers("main"))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(BOUND):
         while not any(one.upstream_lease for one in await all_grants(world)):
             await asyncio.sleep(0.02)
     await by_refresh_token(world, client_id, second)
     assert not telling.done()
     assert await world.refused(client_id, second["refresh_token"])
+    async with asyncio.timeout(BOUND):
+        while not await told_of(world):
+            await asyncio.sleep(0.02)
+    world.idp.release()
     await telling
     await world.app.tell_providers("main")
     assert await untold(world) == 0
@@ -345,6 +353,20 @@ async def test_what_no_key_opens_any_more_is_forgotten(world: ProvidedWorld):
     assert await world.app.tell_providers("main") is None
     assert await untold(world) == 0
     assert await told_of(world) == []
+
+
+async def test_a_connector_whose_secret_cannot_be_had_is_waited_for(world: ProvidedWorld):
+    client_id = await world.register()
+    await by_refresh_token(world, client_id, await world.tokens(client_id))
+    [connector] = world.connectors()
+    foreign = Keyring({"k9": bytes(range(32))}).seal("connector-secret", b"x")
+    await world.settle(scopes=["mcp/invoke"], connectors=[{**connector, "clientSecret": foreign}])
+    assert await world.app.tell_providers("main") is not None
+    assert await untold(world) == 1
+    await world.settle(scopes=["mcp/invoke"], connectors=world.connectors())
+    world.clock.forward(FIRST_PAUSE_SECONDS + 1)
+    assert await world.app.tell_providers("main") is None
+    assert await told_of(world) == [200]
 
 
 @pytest.mark.case("T13")

@@ -25,6 +25,7 @@ LIMITS = {
     "portico.issuer.provider": ["DOCUMENT_TIMEOUT", "TOKEN_TIMEOUT", "REVOKE_TIMEOUT"],
     "portico.issuer.provider_documents": ["PATIENCE"],
     "portico.issuer.remembered": ["PATIENCE_SECONDS"],
+    "portico.issuer.sealed": ["FAREWELL_SECONDS"],
     "portico.process.child": ["OUTPUT_SECONDS"],
     "portico.storage.engine": ["START_TIMEOUT"],
     "portico.storage.postgresql": [
