@@ -23,7 +23,8 @@ from portico.storage.engine import Database
 from support.ports import free_port
 
 START_SECONDS = 60.0
-BOUND = 30.0  #: seconds that any condition may take on a busy machine
+BOUND = 60.0  #: seconds that any condition may take on a busy machine
+ONCE = 5.0  #: seconds, after which something that may have been missed is said once more
 SECRET = "portico_0123456789abcdef0123456789abcdef"
 PASSWORD = "correct horse battery staple"
 REDIRECT = "http://127.0.0.1:53682/callback"
@@ -42,6 +43,18 @@ async def until(condition):
             if found:
                 return found
             await asyncio.sleep(0.05)
+
+
+async def until_cancelled(server, cancel):
+    """Cancel until the target hears of it: a replica that stands still for seconds misses what another one asks."""
+    heard = len(server.cancelled)
+    async with asyncio.timeout(BOUND):
+        while len(server.cancelled) == heard:
+            await cancel()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ONCE):
+                    while len(server.cancelled) == heard:
+                        await asyncio.sleep(0.02)
 
 
 @dataclass

@@ -5,10 +5,11 @@ import json
 import signal
 import time
 from contextlib import AsyncExitStack
+from functools import partial
 
 import httpx2
 import pytest
-from portico_process import PASSWORD, SECRET, Portico, call, free_port, until
+from portico_process import PASSWORD, SECRET, Portico, call, free_port, until, until_cancelled
 
 from portico.audit.read import list_records
 from portico.audit.verify import verify
@@ -205,8 +206,8 @@ async def test_a_cancellation_reaches_the_call_wherever_it_runs(pair, old):
     url, token, session = await session_ready(pair)
     asking = asyncio.create_task(in_session(a, url, token, session, "tools/call", call("old___wait"), number=77))
     await until(lambda: old.running)
-    await in_session(b, url, token, session, "notifications/cancelled", {"requestId": 77}, number=None)
-    await until(lambda: old.cancelled)
+    cancel = partial(in_session, b, url, token, session, "notifications/cancelled", {"requestId": 77}, number=None)
+    await until_cancelled(old, cancel)
     assert (await asking).status_code in {200, 202}
     await until(lambda: recorded(a, "cancelled"))
 
@@ -229,8 +230,7 @@ async def test_a_cancellation_without_a_session_ends_a_call_only_when_there_is_o
     old.proceed.clear()
     asking = asyncio.create_task(ask(a, 5))
     await until(lambda: old.running)
-    assert (await b.post(at(b, url), token, cancelled)).status_code == 202
-    await until(lambda: old.cancelled)
+    await until_cancelled(old, lambda: b.post(at(b, url), token, cancelled))
     await asking
 
 

@@ -6,11 +6,12 @@ import json
 import signal
 import subprocess
 import sys
+from functools import partial
 
 import httpx2
 import psutil
 import pytest
-from portico_process import SECRET, Portico, call, free_port, until
+from portico_process import SECRET, Portico, call, free_port, until, until_cancelled
 
 from targets.servers import legacy_server
 
@@ -162,9 +163,8 @@ async def test_a_cancellation_reaches_the_worker_that_makes_the_call(portico, se
         for number, http in enumerate(clients, 100):
             asking = asyncio.create_task(ask(portico.http, url, token, "tools/call", call("old___wait"), number))
             await until(lambda: old.running)
-            count = len(old.cancelled)
-            await ask(http, url, token, "notifications/cancelled", {"requestId": number}, None)
-            await until(lambda count=count: len(old.cancelled) > count)
+            cancel = partial(ask, http, url, token, "notifications/cancelled", {"requestId": number}, None)
+            await until_cancelled(old, cancel)
             await asking
 
 
