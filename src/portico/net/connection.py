@@ -20,6 +20,7 @@ MAX_HEADERS: Final = 128  #: of one answer
 MAX_INTERIM: Final = 8  #: 1xx answers before the real one
 HIGH_WATER: Final = 256 * 1024  #: bytes of a body that wait for a slow reader before the sender is held back
 LOW_WATER: Final = 64 * 1024  #: bytes that are left when it may go on
+JOINED: Final = 16 * 1024  #: bytes of a body up to which copying it to its head costs less than sending two pieces
 CLOCK_GRAIN: Final = 0.001  #: seconds; libuv rounds its timers
 
 _WATCHED: Final = frozenset((b"content-length", b"transfer-encoding", b"content-encoding", b"keep-alive"))
@@ -126,10 +127,10 @@ class Connection(asyncio.Protocol):
         self._max_header_bytes = max_header_bytes
         response = self._response = Response(resume=self._resume, close=self._end)
         self._arm(min(self._loop.time() + timeouts.first_byte, total_at))
-        if body:
-            transport.writelines((head, body))
+        if len(body) <= JOINED:
+            transport.write(head + body)
         else:
-            transport.write(head)
+            transport.writelines((head, body))
         return response
 
     def _end(self, response: Response) -> None:
