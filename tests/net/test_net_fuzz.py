@@ -16,7 +16,8 @@ from portico.net.egress import Egress
 from portico.net.relay import Peer, Relay, RelayStats, Response, Timeouts
 
 LIMIT = 10_000
-TIMEOUTS = Timeouts(connect=5, first_byte=0.15, idle=0.15, total=0.3)
+SHORT = Timeouts(connect=60, first_byte=0.15, idle=0.15, total=0.3)  #: most bad answers say nothing more
+PATIENT = Timeouts(connect=60, first_byte=60, idle=60, total=60)  #: for answers that are good
 EXAMPLES = int(os.environ.get("PORTICO_FUZZ_EXAMPLES", "250"))
 
 _status = st.sampled_from([b"200", b"204", b"304", b"404", b"100", b"103", b"101", b"000", b"999", b"20", b"2x0"])
@@ -108,8 +109,8 @@ class House:
         elif self.ending == "reset":
             line.writer.transport.abort()
 
-    def ask(self, pieces, ending, *, streamed):
-        self.pieces, self.ending = pieces, ending
+    def ask(self, pieces, ending, *, streamed, timeouts):
+        self.pieces, self.ending, self.timeouts = pieces, ending, timeouts
         return self.runner.run(self._ask(streamed=streamed))
 
     async def _ask(self, *, streamed):
@@ -120,7 +121,7 @@ class House:
 
     async def _once(self, *, streamed):
         try:
-            response = await self.relay.send(self.peer, b"POST", b"/", (), b"{}", timeouts=TIMEOUTS)
+            response = await self.relay.send(self.peer, b"POST", b"/", (), b"{}", timeouts=self.timeouts)
         except UpstreamError as error:
             return error
         try:
@@ -161,7 +162,7 @@ def house(request):
 @example(pieces=[CHUNKED], ending="close", streamed=True)
 @given(pieces=_pieces(), ending=st.sampled_from(["", "close", "close", "close", "reset"]), streamed=st.booleans())
 def test_any_answer_is_a_response_or_an_upstream_error_and_nothing_leaks(house, pieces, ending, streamed):
-    outcomes, stats = house.ask(pieces, ending, streamed=streamed)
+    outcomes, stats = house.ask(pieces, ending, streamed=streamed, timeouts=SHORT)
     for outcome in outcomes:
         assert isinstance(outcome, Response | UpstreamError)
         if isinstance(outcome, Response):
@@ -180,7 +181,7 @@ def test_any_answer_is_a_response_or_an_upstream_error_and_nothing_leaks(house, 
 def test_a_good_answer_is_read_the_same_however_it_is_cut(house, cuts, answer, streamed):
     edges = sorted({0, len(answer), *(cut for cut in cuts if cut < len(answer))})
     pieces = [answer[a:b] for a, b in pairwise(edges)]
-    outcomes, stats = house.ask(pieces, "", streamed=streamed)
+    outcomes, stats = house.ask(pieces, "", streamed=streamed, timeouts=PATIENT)
     assert [type(outcome) for outcome in outcomes] == [Response, Response]
     assert {outcome.status for outcome in outcomes} == {200}
     assert stats.open == stats.idle >= 1
@@ -198,7 +199,7 @@ def test_a_chunked_body_is_what_was_sent(house, body, sizes, cut):
     wire += b"0\r\n\r\n"
 
     async def ask():
-        response = await house.relay.send(house.peer, b"POST", b"/", (), b"{}", timeouts=TIMEOUTS)
+        response = await house.relay.send(house.peer, b"POST", b"/", (), b"{}", timeouts=PATIENT)
         return await response.read(LIMIT)
 
     house.pieces, house.ending = [bytes(wire[n : n + cut]) for n in range(0, len(wire), cut)], ""
