@@ -13,8 +13,8 @@ import asyncio
 import base64
 import json
 import time
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Generator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -45,12 +45,20 @@ class RunningClock:
 
     def __init__(self) -> None:
         self.ahead = 0.0
+        self._stands_at: float | None = None
 
     def __call__(self) -> float:
-        return time.time() + self.ahead
+        return (time.time() if self._stands_at is None else self._stands_at) + self.ahead
 
     def forward(self, seconds: float) -> None:
         self.ahead += seconds
+
+    @contextmanager
+    def standing(self) -> Generator[None]:
+        """Stand still, so that what is counted by the second is the same on a slow machine."""
+        self._stands_at = time.time()
+        yield
+        self._stands_at = None
 
 
 class LocalWorld(World):

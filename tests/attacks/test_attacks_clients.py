@@ -90,14 +90,16 @@ async def test_a_client_of_another_facade_with_the_same_keys_is_nobody(
 @pytest.mark.case("F03", "T28")
 @pytest.mark.connector("local", "oidc")
 async def test_a_flood_of_registrations_hurts_nobody_else(world: AttackedWorld):
-    answers = [await registration(world) for _ in range(65)]
-    assert answers[-1].status_code == 429
-    assert int(answers[-1].headers["retry-after"]) > 0
-    assert (await registration(world, address="198.51.100.7")).status_code == 201
-    for forged in ({"x-forwarded-for": "203.0.113.9"}, {"forwarded": "for=203.0.113.9"}, {"x-real-ip": "203.0.113.9"}):
-        async with world.http() as http:
-            again = await http.post(f"{world.path}/register", json={"redirect_uris": [REDIRECT]}, headers=forged)
-        assert again.status_code == 429
+    forgeries = {"x-forwarded-for": "203.0.113.9"}, {"forwarded": "for=203.0.113.9"}, {"x-real-ip": "203.0.113.9"}
+    with world.clock.standing():
+        answers = [await registration(world) for _ in range(65)]
+        assert answers[-1].status_code == 429
+        assert int(answers[-1].headers["retry-after"]) > 0
+        assert (await registration(world, address="198.51.100.7")).status_code == 201
+        for forged in forgeries:
+            async with world.http() as http:
+                again = await http.post(f"{world.path}/register", json={"redirect_uris": [REDIRECT]}, headers=forged)
+            assert again.status_code == 429
 
 
 @pytest.mark.case("F03", "T28")
@@ -263,9 +265,10 @@ async def test_a_document_that_never_ends_is_given_up(
 async def test_an_issuer_is_no_hammer(world: AttackedWorld, host: Host):
     await world.settle(**DOCUMENTS)
     host.answer = MISBEHAVING["gone"]
-    for number in range(BURST + 10):
-        await Browser(world).open(world.request(host.url(f"/{number}")))
-    assert len(host.requests) <= BURST + 2
+    with world.clock.standing():
+        for number in range(BURST + 10):
+            await Browser(world).open(world.request(host.url(f"/{number}")))
+    assert len(host.requests) <= BURST
 
 
 @pytest.mark.case("F13", "F14", "T1")

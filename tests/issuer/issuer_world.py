@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
@@ -46,6 +47,10 @@ class Clock:
 
     def forward(self, seconds: float) -> None:
         self.now += seconds
+
+    def standing(self) -> AbstractContextManager[None]:
+        """Stand still, as it does anyway; the clock of worlds with a provider runs."""
+        return nullcontext()
 
 
 class Form(HTMLParser):
