@@ -24,6 +24,7 @@ _COMMANDS: Final = {
     "import": "portico.cli.moves:import_",
     "demo": "portico.cli.demo.command:demo",
     "facade": "portico.cli.facade:facade",
+    "gateways": "portico.cli.gateways:gateways",
     "users": "portico.cli.users:users",
     "clients": "portico.cli.clients:clients",
     "grants": "portico.cli.grants:grants",

@@ -1,7 +1,6 @@
-"""Use cases on gateways."""
+"""Use cases on gateways; what is told of them is in :mod:`portico.control.gateway_summaries`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from dataclasses import replace as changed
 from typing import Any, Final
 
@@ -12,70 +11,11 @@ from portico.control.secrets import new_gateway_id
 from portico.control.tags import ensure_tags
 from portico.control.transaction import Transaction
 from portico.model.errors import Fault, InUse
-from portico.oauth.resource import gateway_resource
 from portico.storage import counters, gateways, tags, targets, workload_identities
-from portico.storage.engine import Database
 from portico.storage.gateways import GatewayRow
 from portico.storage.workload_identities import WorkloadIdentityRow
 
 TAGS: Final = "tags"  #: the member of CreateGateway that is kept beside the document: UpdateGateway has none
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TargetSummary:
-    """What is told of a target. Times are seconds since the epoch."""
-
-    id: str
-    name: str
-    status: str
-    status_reasons: tuple[str, ...]
-    synchronized_at: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GatewaySummary:
-    """What is told of a gateway. Times are seconds since the epoch."""
-
-    id: str
-    name: str
-    mcp_url: str
-    status: str
-    authorizer_type: str
-    managed_by: str
-    targets: tuple[TargetSummary, ...]
-    created_at: int
-    updated_at: int
-
-
-async def list_all(database: Database, *, public_url: str) -> list[GatewaySummary]:
-    """Return every gateway with its targets, by name."""
-    async with database.read() as conn:
-        rows = await gateways.list_all(conn)
-        every_target = await targets.list_all(conn)
-    return [
-        GatewaySummary(
-            id=row.id,
-            name=row.name,
-            mcp_url=gateway_resource(public_url, row.id),
-            status=row.status,
-            authorizer_type=row.document["authorizerType"],
-            managed_by=row.managed_by,
-            targets=tuple(
-                TargetSummary(
-                    id=target.id,
-                    name=target.name,
-                    status=target.status,
-                    status_reasons=target.status_reasons,
-                    synchronized_at=target.synchronized_at,
-                )
-                for target in every_target
-                if target.gateway_id == row.id
-            ),
-            created_at=row.created_at,
-            updated_at=row.updated_at,
-        )
-        for row in rows
-    ]
 
 
 # Steps that run in the caller's transaction. Documents were checked by :mod:`portico.control.documents`.

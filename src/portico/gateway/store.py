@@ -17,7 +17,7 @@ from typing import Final, Self, TypeVar
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from portico.gateway.snapshot import STEP_TARGETS, Endpoint, Snapshot, Work, compile_snapshot
+from portico.gateway.snapshot import ALL_TARGETS, STEP_TARGETS, Endpoint, Snapshot, Work, compile_snapshot
 from portico.model.documents import parse_gateway, parse_target
 from portico.model.gateway import Gateway
 from portico.model.target import Target
@@ -327,6 +327,7 @@ def _log_loaded(snapshot: Snapshot) -> None:
     _log.info(
         "gateway_loaded",
         gateway=snapshot.gateway.id,
+        mcp_url=snapshot.endpoints[ALL_TARGETS].resource,
         revision=snapshot.gateway.revision,
         left_out=left_out[:LOGGED_SENTENCES],
         sentences=len(left_out),

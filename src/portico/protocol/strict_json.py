@@ -24,6 +24,7 @@ from portico.model.errors import InputError
 MAX_DEPTH: Final = 64  #: nested objects and arrays of one message
 
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_encode = msgspec.json.Encoder().encode
 _decode_key = msgspec.json.Decoder(str).decode
 
 _KEY = re.compile(rb'[ \t\r\n]*("[^"\\]*(?:\\.[^"\\]*)*")[ \t\r\n]*:[ \t\r\n]*')
@@ -74,9 +75,8 @@ def members(text: bytes | msgspec.Raw, known: AbstractSet[str]) -> dict[str, msg
         RepeatedMember: see there.
     """
     found = _decode_members(text)
-    # "key":value and a comma or the closing brace for each, and the opening brace; what is joined is thrown away
-    compact = len("".join(found)) + len(b"".join(found.values())) + 4 * len(found) + 1
-    if found and compact != len(memoryview(text)):
+    # Values are written back as they stood, keys in their shortest form; what is written is thrown away.
+    if found and len(_encode(found)) != len(memoryview(text)):
         _walk(bytes(text), found)
     if not found.keys() <= known:
         _refuse_variants(found, known)

@@ -100,6 +100,17 @@ async def count(conn: AsyncConnection, gateway_id: str) -> int:
     return (await conn.execute(select(func.count()).where(targets.c.gateway_id == gateway_id))).scalar_one()
 
 
+async def count_by_status(conn: AsyncConnection) -> dict[str, dict[str, int]]:
+    """Return how many targets each gateway has in each status; gateways without any are left out."""
+    statement = select(targets.c.gateway_id, targets.c.status, func.count()).group_by(
+        targets.c.gateway_id, targets.c.status
+    )
+    counted: dict[str, dict[str, int]] = {}
+    for gateway_id, status, number in (await conn.execute(statement)).all():
+        counted.setdefault(gateway_id, {})[status] = number
+    return counted
+
+
 async def replace(conn: AsyncConnection, row: TargetRow, *, expected_revision: int) -> TargetRow:
     """Write ``row`` over the one of its id and return it with its new revision.
 
