@@ -170,11 +170,13 @@ def test_the_json_members_that_are_promised_are_those_of_the_values():
     from portico.control.clients import ClientSummary
     from portico.control.differences import Difference, MemberDifference
     from portico.control.exporting import LeftOut
+    from portico.control.gateway_summaries import GatewaySummary, TargetSummary
     from portico.control.grants import GrantSummary
     from portico.control.signing_keys import KeySummary
     from portico.control.users import UserSummary
 
     kinds = (UserSummary, ClientSummary, GrantSummary, AccessKeySummary, KeySummary, WriterReport, AuditFault)
+    kinds = (*kinds, GatewaySummary, TargetSummary)
     for kind in (*kinds, Difference, MemberDifference, Sent, LeftOut):
         assert [name for name in kind.__dataclass_fields__ if f"`{name}`" not in text and f"{name}[]" not in text] == []
     assert [name for name in CallRecord.__struct_fields__ if f"`{name}`" not in text] == []
