@@ -1,6 +1,5 @@
 """Portico as it is measured: one `portico serve` with an issuer, a machine client and gateways; audit is always on."""
 
-import asyncio
 import base64
 import contextlib
 import json
@@ -22,9 +21,7 @@ from processes import Cores, NotStarted, free_ports, running, wait_for_port, wai
 from subjects import VERSIONS, Eras, Subject, post
 
 from portico import __version__
-from portico.control import gateways
 from portico.gateway.catalog import UNAVAILABLE_META
-from portico.storage.engine import Database
 
 PORTICO = Path(sys.executable).with_name("portico")
 SCOPE = "mcp/invoke"
@@ -158,7 +155,7 @@ def start_house(
     command = [str(PORTICO), "serve", "--config", str(place / "portico.yaml")]
     process = stack.enter_context(running(command, cores=cores.server, log=log))
     wait_for_port(port, process, log)
-    urls = _when_ready(database, public_url, process, log)
+    urls = _when_ready(place / "portico.yaml", process, log)
     house = House(place=place, port=port, database=database, process=process, secret=secret, urls=urls)
     if warm:
         _warm(house, process, log)
@@ -202,27 +199,24 @@ def last_cursor(subject: Subject) -> str:
     return cursor
 
 
-def _when_ready(database: str, public_url: str, process: psutil.Process, log: Path) -> dict[str, str]:
-    found: dict[str, str] = {}
-    reasons: list[str] = []
+def _when_ready(config: Path, process: psutil.Process, log: Path) -> dict[str, str]:
+    """Wait until every target is ready; return the gateways' URLs by name."""
+    found: list[dict[str, Any]] = []
 
     def ready() -> bool:
-        summaries = asyncio.run(_summaries(database, public_url))
-        targets = [target for summary in summaries for target in summary.targets]
-        reasons[:] = [f"{one.name}: {one.status} {one.status_reasons}" for one in targets if one.status != "READY"]
-        found.update({summary.name: summary.mcp_url for summary in summaries})
-        return bool(summaries) and not reasons
+        found[:] = _asked(config, "list")
+        return bool(found) and all(one["targets_ready"] == one["targets_total"] for one in found)
 
     try:
         wait_until(ready, process, log, "every target is ready")
     except NotStarted as error:
-        raise NotStarted(f"{error}\n" + "\n".join(reasons[:5])) from error
-    return found
+        targets = [target for one in found for target in _asked(config, "show", one["id"])["targets"]]
+        reasons = [f"{one['name']}: {one['status']} {one['status_reasons']}" for one in targets]
+        raise NotStarted("\n".join([str(error), *(text for text in reasons if ": READY" not in text)][:6])) from error
+    return {one["name"]: one["mcp_url"] for one in found}
 
 
-async def _summaries(database: str, public_url: str) -> list[gateways.GatewaySummary]:
-    opened = await Database.open(database)
-    try:
-        return await gateways.list_all(opened, public_url=public_url)
-    finally:
-        await opened.aclose()
+def _asked(config: Path, *what: str) -> Any:
+    command = [PORTICO, "gateways", *what, "--config", config, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    return json.loads(done.stdout)
