@@ -413,7 +413,7 @@ async def _failed(portico):
     """Wait until the gateway's only target was tried in vain, and return the gateway's URL."""
 
     async def tried():
-        return (await portico.gateways())["tools"].targets[0].status not in {"CREATING", "SYNCHRONIZING"}
+        return (await portico.targets("tools"))[0].status not in {"CREATING", "SYNCHRONIZING"}
 
     await until(tried)
     return (await portico.gateways())["tools"].mcp_url

@@ -2,7 +2,8 @@ import pytest
 from sqlalchemy import select
 
 from control.house import SECRET, gateway, issuer, target
-from portico.control import clients, gateways, grants, issuers, signing_keys, targets, users
+from portico.control import clients, gateway_summaries, grants, issuers, signing_keys, targets, users
+from portico.control.relaxations import Ground
 from portico.control.secrets import new_client_secret, new_gateway_id, new_target_id, secret_hash
 from portico.model.errors import Conflict, InputError, NotFound
 from portico.model.secret import Secret
@@ -10,6 +11,7 @@ from portico.storage import clients as client_rows
 from portico.storage import counters
 from portico.storage import grants as grant_rows
 from portico.storage import revocations as revocation_rows
+from portico.storage import targets as target_rows
 from portico.storage.grants import GrantRow
 from portico.storage.schema import jobs as job_table
 
@@ -216,18 +218,23 @@ async def test_a_dropped_key_is_gone_and_another_signs(house, keyring):
 
 
 async def test_gateways_are_listed_with_their_url_and_targets(house):
-    [row] = await gateways.list_all(house, public_url="https://portico.example")
+    ground = Ground(public_url="https://portico.example")
+    [row] = await gateway_summaries.list_all(house, ground=ground)
     assert row.mcp_url == f"https://portico.example/g/{row.id}/mcp"
-    assert [(entry.name, entry.status) for entry in row.targets] == [("calc", "CREATING")]
+    found = await gateway_summaries.details_of(house, name_or_id=row.id, ground=ground)
+    assert [(entry.name, entry.status) for entry in found.targets] == [("calc", "CREATING")]
     [found] = await issuers.list_all(house, public_url="https://portico.example")
     assert found.url == "https://portico.example/i/main"
 
 
 async def test_a_target_can_be_synchronized_on_demand(house):
-    [row] = await gateways.list_all(house, public_url="https://portico.example")
-    await targets.synchronize(house, target_id=row.targets[0].id, now=NOW)
-    [row] = await gateways.list_all(house, public_url="https://portico.example")
-    assert row.targets[0].status == "SYNCHRONIZING"
+    async def only_target():
+        async with house.read() as conn:
+            [row] = await target_rows.list_all(conn)
+        return row
+
+    await targets.synchronize(house, target_id=(await only_target()).id, now=NOW)
+    assert (await only_target()).status == "SYNCHRONIZING"
     async with house.read() as conn:
         due = select(job_table.c.run_at).where(job_table.c.kind == targets.SYNC_JOB)
         assert (await conn.execute(due)).scalars().all() == [NOW]

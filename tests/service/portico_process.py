@@ -16,7 +16,7 @@ import httpx2
 import yaml
 
 from e2e.person import Person
-from portico.control import gateways, signing_keys
+from portico.control import gateway_summaries, signing_keys
 from portico.control.relaxations import Ground
 from portico.crypto.keyring import generate_line
 from portico.storage.engine import Database
@@ -149,12 +149,14 @@ class Portico:
         return (self.directory / "log").read_text()
 
     async def gateways(self):
-        return {row.name: row for row in await gateways.list_all(self.database, public_url=self.public_url)}
+        return {row.name: row for row in await gateway_summaries.list_all(self.database, ground=self.ground)}
+
+    async def targets(self, gateway):
+        return (await gateway_summaries.details_of(self.database, name_or_id=gateway, ground=self.ground)).targets
 
     async def synchronized(self, name):
         async def ready():
-            rows = (await self.gateways())[name].targets
-            return all(target.status == "READY" for target in rows)
+            return all(target.status == "READY" for target in await self.targets(name))
 
         await until(ready)
         return (await self.gateways())[name].mcp_url
