@@ -58,9 +58,10 @@ async def settled(database, discoverer, clock, read):
     async def settled(of, attached):
         async with asyncio.timeout(BOUND):
             while True:
+                # The job before the row: what a job has done in between would be missing in a row that was read before.
+                [job] = [job for job in await read(_all_jobs) if job.key == attached["targetId"]] or [None]
                 row = await read(targets.get, attached["targetId"])
                 busy = row is not None and row.status in {"CREATING", "UPDATING", "SYNCHRONIZING"}
-                [job] = [job for job in await read(_all_jobs) if job.key == attached["targetId"]] or [None]
                 if not busy and (job is None or job.run_at > clock.now):
                     return row
                 worker.wake()
