@@ -31,7 +31,7 @@ from portico.storage.schema import DEFAULT_ACCOUNT
 
 BATCH_LINES: Final = 2000  #: lines per transaction
 SLICE_LINES: Final = 50  #: understood at once, before others get their turn; of remembered ones four times as many
-INTERVAL: Final = 1.0  #: seconds between looks for new lines
+INTERVAL: Final = 0.25  #: seconds between looks for new lines; what waits meanwhile is in memory
 HEAD_INTERVAL: Final = 60.0  #: seconds between signed heads
 MAX_BACKOFF: Final = 30.0  #: seconds between tries while the database is away
 CLOSE_TIMEOUT: Final = 5.0  #: seconds that shutdown waits for the last lines to be copied
