@@ -3,7 +3,6 @@
 ``@pytest.mark.connector("local", "oidc")`` is what ``tests/test_security_cases.py`` reads, so it is what decides.
 """
 
-import asyncio
 import contextlib
 import os
 import shutil
@@ -29,7 +28,6 @@ from net.raw_server import RawServer
 from portico.crypto.keyring import Keyring
 from portico.issuer.providers import callback_url
 from portico.storage.engine import Database
-from portico.storage.migrate import migrate
 from support.provider.identity_provider import IdentityProvider, identity_provider
 
 WORLDS = {"local": ("local",), "oidc": ("provider", "facade")}
@@ -45,14 +43,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     possible = [world for kind in marker.args for world in WORLDS[kind]]
     worlds = [world for world in possible if world in marker.kwargs.get("worlds", possible)]
     metafunc.parametrize("world", worlds, indirect=True)
-
-
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database with its tables; what contends in one is tried elsewhere, on PostgreSQL too."""
-    file = tmp_path_factory.mktemp("migrated") / "portico.db"
-    asyncio.run(migrate(f"sqlite:///{file}"))
-    return file
 
 
 @pytest.fixture(scope="session")
@@ -97,14 +87,17 @@ async def upstream() -> AsyncIterator[RawServer]:
 
 @pytest.fixture
 async def make_world(
-    migrated: Path, providers: Providers, upstream: RawServer, tmp_path: Path
+    sqlite_template: Path, providers: Providers, upstream: RawServer, tmp_path: Path
 ) -> AsyncIterator[WorldMaker]:
-    """Make worlds by name; ``further`` are profiles of more providers of the same issuer."""
+    """Make worlds by name; ``further`` are profiles of more providers of the same issuer.
+
+    What contends in a database is tried elsewhere, on PostgreSQL too.
+    """
     async with contextlib.AsyncExitStack() as stack:
 
         @asynccontextmanager
         async def database() -> AsyncIterator[Database]:
-            opened = await Database.open(f"sqlite:///{shutil.copy(migrated, tmp_path / 'portico.db')}")
+            opened = await Database.open(f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'portico.db')}")
             try:
                 yield opened
             finally:

@@ -4,7 +4,6 @@ from portico.audit.journal import Journal
 from portico.audit.record import CallRecord
 from portico.crypto.keyring import Keyring
 from portico.storage.engine import Database
-from portico.storage.migrate import migrate
 
 
 class Clock:
@@ -64,7 +63,6 @@ def url(database_url):
 
 @pytest.fixture
 async def database(url):
-    await migrate(url)
     opened = await Database.open(url)
     yield opened
     await opened.aclose()

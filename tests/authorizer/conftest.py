@@ -5,7 +5,6 @@ from portico.authorizer.foreign_keys import ForeignKeys
 from portico.net.egress import Egress
 from portico.net.fetch import Fetcher
 from portico.storage.engine import Database
-from portico.storage.migrate import migrate
 
 
 @pytest.fixture
@@ -36,9 +35,7 @@ async def foreign(fetcher, clock):
 
 
 @pytest.fixture
-async def database(tmp_path):
-    url = f"sqlite:///{tmp_path}/portico.db"
-    await migrate(url)
-    opened = await Database.open(url)
+async def database(sqlite_url):
+    opened = await Database.open(sqlite_url)
     yield opened
     await opened.aclose()

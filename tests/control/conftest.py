@@ -1,6 +1,4 @@
-import asyncio
 import os
-import shutil
 
 import pytest
 
@@ -11,33 +9,21 @@ from portico.control.relaxations import Ground
 from portico.crypto.keyring import Keyring
 from portico.net.egress import Egress
 from portico.storage.engine import Database
-from portico.storage.migrate import migrate
 
 PUBLIC_URL = "https://portico.example"
 
 
 @pytest.fixture
 async def database(database_url):
-    await migrate(database_url)
     opened = await Database.open(database_url)
     yield opened
     await opened.aclose()
 
 
-@pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory):
-    """A migrated file, made once."""
-    file = tmp_path_factory.mktemp("template") / "portico.db"
-    asyncio.run(migrate(f"sqlite:///{file}"))
-    return file
-
-
 @pytest.fixture
-async def sqlite_database(sqlite_template, tmp_path):
+async def sqlite_database(sqlite_url):
     """A database for what does not depend on its kind."""
-    file = tmp_path / "portico.db"
-    shutil.copy(sqlite_template, file)
-    opened = await Database.open(f"sqlite:///{file}")
+    opened = await Database.open(sqlite_url)
     yield opened
     await opened.aclose()
 

@@ -32,7 +32,6 @@ from portico.crypto.keyring import Keyring
 from portico.oauth.connector_settings import CONNECTOR_SECRET
 from portico.storage import users
 from portico.storage.engine import Database
-from portico.storage.migrate import migrate
 from portico.storage.users import UserRow
 from support.ports import free_port
 from support.provider.identity_provider import PASSWORD, IdentityProvider
@@ -172,7 +171,6 @@ async def page_world(
     database_url: str, port: int, *, idp: IdentityProvider | None, connectors: Sequence[str]
 ) -> AsyncIterator[House]:
     """Serve an issuer with ``connectors``: ``local``, or any other name for the provider."""
-    await migrate(database_url)
     database = await Database.open(database_url)
     public_url = f"http://127.0.0.1:{port}"
     world = World(

@@ -1,26 +1,12 @@
-import shutil
-
 import pytest
 
 from gateway.house import House
 from portico.storage.engine import Database
-from portico.storage.migrate import migrate
-
-
-@pytest.fixture(scope="session")
-def template(tmp_path_factory):
-    """A migrated, empty database file."""
-    import asyncio
-
-    path = tmp_path_factory.mktemp("template") / "portico.db"
-    asyncio.run(migrate(f"sqlite:///{path}"))
-    return path
 
 
 @pytest.fixture
-async def house(tmp_path, template):
-    shutil.copy(template, tmp_path / "portico.db")
-    database = await Database.open(f"sqlite:///{tmp_path}/portico.db")
+async def house(tmp_path, sqlite_url):
+    database = await Database.open(sqlite_url)
     async with House(tmp_path, database).running() as house:
         yield house
     await database.aclose()

@@ -7,12 +7,10 @@ from portico.crypto.keyring import Keyring
 from portico.net.egress import Egress
 from portico.net.fetch import Fetcher
 from portico.storage.engine import Database
-from portico.storage.migrate import migrate
 
 
 @pytest.fixture
 async def database(database_url):
-    await migrate(database_url)
     opened = await Database.open(database_url)
     yield opened
     await opened.aclose()

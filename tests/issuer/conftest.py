@@ -29,7 +29,6 @@ async def make_world(database_url: str) -> AsyncIterator[WorldMaker]:
 
     @asynccontextmanager
     async def make(**more: Any) -> AsyncIterator[World]:
-        await migrate(database_url)
         database = await Database.open(database_url)
         opened.append(database)
         world = World(database=database, keyring=Keyring({"k1": os.urandom(32)}), clock=Clock(), **more)
@@ -118,7 +117,6 @@ async def make_provided(provided: dict[str, Any], database_url: str) -> WorldMak
     """Make an issuer over a database, with the providers that are named."""
 
     async def make(*profiles: str, **more: Any) -> ProvidedWorld:
-        await migrate(database_url)
         reopen = _opener(provided["stack"], database_url)
         parts = {name: provided[name] for name in ("keyring", "clock", "fetcher")}
         idps = tuple(provided["providers"](profile) for profile in profiles)

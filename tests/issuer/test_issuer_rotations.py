@@ -14,7 +14,6 @@ from portico.model.errors import InvalidToken
 from portico.oauth.token import GRACE_SECONDS, token_digest
 from portico.storage import spent
 from portico.storage.engine import Database
-from portico.storage.migrate import migrate
 from support.outage import writes_locked
 from support.provider.identity_provider import held, server_error
 
@@ -268,7 +267,6 @@ async def test_the_provider_s_tokens_leave_the_memory_when_the_grace_is_over(pai
 
 @pytest.fixture
 async def store(database_url: str) -> Any:
-    await migrate(database_url)
     opened = await Database.open(database_url)
     yield opened
     await opened.aclose()

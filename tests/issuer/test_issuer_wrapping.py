@@ -17,7 +17,6 @@ from portico.model.oauth_errors import ServerError
 from portico.model.secret import Secret
 from portico.oauth.token import sign_access_token, token_digest
 from portico.storage.engine import Database
-from portico.storage.migrate import migrate
 
 pytestmark = [pytest.mark.connector("oidc"), pytest.mark.xdist_group("issuer-wrapping")]
 
@@ -48,7 +47,6 @@ def keyring() -> Keyring:
 
 @pytest.fixture
 async def store(database_url: str) -> Any:
-    await migrate(database_url)
     opened = await Database.open(database_url)
     yield opened
     await opened.aclose()

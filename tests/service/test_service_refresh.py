@@ -6,14 +6,11 @@ from portico.model.errors import StorageUnavailable
 from portico.service.refresh import Refresher
 from portico.storage import counters
 from portico.storage.engine import Database
-from portico.storage.migrate import migrate
 
 
 @pytest.fixture
-async def database(tmp_path):
-    url = f"sqlite:///{tmp_path}/portico.db"
-    await migrate(url)
-    opened = await Database.open(url)
+async def database(sqlite_url):
+    opened = await Database.open(sqlite_url)
     yield opened
     await opened.aclose()
 

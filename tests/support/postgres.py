@@ -243,17 +243,3 @@ async def empty_postgres_url(postgres):
     name = await postgres.create(migrated=False)
     yield postgres.url(name)
     await postgres.drop(name)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database_kind(request):
-    """Ask for it, and a test runs on both databases."""
-    return request.param
-
-
-@pytest.fixture
-def database_url(database_kind, tmp_path, request):
-    """A database of the kind that the test asks for, to be migrated by whoever opens it."""
-    if database_kind == "sqlite":
-        return f"sqlite:///{tmp_path / 'portico.db'}"
-    return request.getfixturevalue("postgres_url")
