@@ -1,6 +1,7 @@
 """What holds for both kinds of database."""
 
 import asyncio
+import gc
 import sys
 
 import pytest
@@ -73,6 +74,31 @@ async def test_a_patient_writer_outlasts_a_lock_that_others_give_up_at(url, monk
             with pytest.raises(StorageUnavailable):
                 await bump(patient=True)
     await database.aclose()
+
+
+@pytest.mark.usefixtures("gives_up_on_locks")
+@pytest.mark.parametrize("blows", [1, 2])
+async def test_a_write_that_is_cancelled_at_any_moment_holds_nobody_up(database, blows):
+    async def write():
+        async with database.write(shared=True) as conn:
+            await counters.bump(conn, "gateway/a")
+
+    gc.collect()
+    gc.disable()  # what only the collector would free stays held
+    try:
+        for turns in range(60):
+            task = asyncio.create_task(write())
+            for _ in range(turns):
+                await asyncio.sleep(0.0002)
+            for _ in range(blows):
+                task.cancel()
+                await asyncio.sleep(0)
+            await asyncio.gather(task, return_exceptions=True)
+            await write()
+    finally:
+        gc.enable()
+    async with database.read() as conn:
+        assert 60 <= (await counters.read_all(conn))["gateway/a"] <= 120
 
 
 @pytest.mark.case("H10")

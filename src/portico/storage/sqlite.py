@@ -9,12 +9,12 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, event, exc
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from portico.model.errors import ConfigError, Fault
@@ -64,6 +64,7 @@ class Sqlite:
             conn.exec_driver_sql("BEGIN" if mode == "read" else "BEGIN IMMEDIATE")
 
         event.listen(self.engine.sync_engine, "connect", connected)
+        event.listen(self.engine.sync_engine, "invalidate", _give_lock_back)
         event.listen(self.engine.sync_engine, "begin", begins)
 
     def options(self, mode: Mode) -> Mapping[str, Any]:
@@ -77,7 +78,7 @@ class Sqlite:
     async def begun(self, conn: AsyncConnection, mode: Mode) -> None:
         """Take the locks of a transaction that has begun: ``BEGIN IMMEDIATE`` has taken the only one."""
 
-    def is_held(self, error: DBAPIError) -> bool:
+    def is_held(self, error: exc.DBAPIError) -> bool:
         """Say whether an error means that another held the lock for longer than a statement waits."""
         return getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
 
@@ -97,6 +98,16 @@ class Sqlite:
                     await asyncio.sleep(WAL_RETRY)
                 else:
                     return
+
+
+def _give_lock_back(connection: Any, _record: object, _error: BaseException | None) -> None:
+    """Roll back what was cancelled in the middle of a statement, before its connection is closed.
+
+    SQLite keeps a closed connection, with its transaction and the write lock, for as long as a statement of it lives;
+    and a cancelled one lives until the collector finds its cursor.
+    """
+    with suppress(sqlite3.Error, exc.SQLAlchemyError):  # it was closed before, or is abandoned outside of any task
+        connection.rollback()
 
 
 def _prepare_file(path: Path) -> None:
