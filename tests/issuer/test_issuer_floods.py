@@ -14,6 +14,7 @@ import pytest
 from issuer_world import PASSWORD, PASSWORD_HASH, REDIRECT, Browser, World
 from starlette.applications import Starlette
 
+from portico.crypto.passwords import verify_password
 from portico.issuer import register
 from portico.issuer.client_documents import ClientDocuments
 from portico.issuer.outreach import (
@@ -38,6 +39,14 @@ async def until(condition):
     async with asyncio.timeout(WAIT_SECONDS):
         while not condition():
             await asyncio.sleep(0.005)
+
+
+def held(check: PasswordCheck, threads: int) -> threading.Event:
+    """Let no check begin until the event is set, however long the machine takes over what comes before."""
+    go_on = threading.Event()
+    for _ in range(threads):
+        check._threads.submit(go_on.wait, WAIT_SECONDS)
+    return go_on
 
 
 def browser_at(world: World, address: str, **headers: str) -> Browser:
@@ -178,6 +187,7 @@ async def test_a_login_that_found_no_place_is_no_wrong_guess(world: World, clien
     browser = browser_at(world, OTHER)
     page = await browser.open(world.request(client_id))
     local = world.app._powers.local
+    go_on = held(local.passwords, CONCURRENT_CHECKS)
     crowd = [
         asyncio.create_task(local.passwords.verify(None, "x", address=f"203.0.113.{number}"))
         for number in range(CONCURRENT_CHECKS + WAITING_CHECKS)
@@ -185,6 +195,7 @@ async def test_a_login_that_found_no_place_is_no_wrong_guess(world: World, clien
     await until(lambda: local.passwords.under_way == len(crowd))
     refused = [await browser.submit(page, name="ada", password=PASSWORD) for _ in range(ACCOUNT_AT_ADDRESS.free + 3)]
     assert {answer.status_code for answer in refused} == {429}
+    go_on.set()
     for task in crowd:
         task.cancel()
     await asyncio.gather(*crowd, return_exceptions=True)
@@ -221,18 +232,23 @@ def test_taking_an_attempt_back_leaves_the_wrong_ones():
 
 async def test_one_address_has_a_part_of_the_queue_and_no_more():
     check = PasswordCheck(concurrent=1, waiting=3, of_one=2)
+    go_on = held(check, 1)
     first = [asyncio.create_task(check.verify(PASSWORD_HASH, PASSWORD, address=FLOODER)) for _ in range(2)]
     await until(lambda: check.under_way == 2)
     with pytest.raises(LimitExceeded) as refused:
         await check.verify(PASSWORD_HASH, PASSWORD, address=FLOODER)
     assert refused.value.retry_after > 0
+    go_on.set()
     assert await check.verify(PASSWORD_HASH, PASSWORD, address=OTHER)
     assert await asyncio.gather(*first) == [True, True]
     await until(lambda: check.under_way == 0)
     check.close()
 
 
-async def test_who_stops_waiting_keeps_the_place_until_the_thread_is_done():
+async def test_who_stops_waiting_keeps_the_place_until_the_thread_is_done(monkeypatch: pytest.MonkeyPatch):
+    go_on = threading.Event()
+    slowly = lambda *given: go_on.wait(WAIT_SECONDS) and verify_password(*given)  # noqa: E731 - said in one line
+    monkeypatch.setattr("portico.issuer.passwords.verify_password", slowly)
     check = PasswordCheck(concurrent=1, waiting=0)
     task = asyncio.create_task(check.verify(PASSWORD_HASH, PASSWORD))
     await until(lambda: check._threads._work_queue.empty() and check.under_way == 1)
@@ -241,6 +257,7 @@ async def test_who_stops_waiting_keeps_the_place_until_the_thread_is_done():
         await task
     with pytest.raises(LimitExceeded):
         await check.verify(PASSWORD_HASH, PASSWORD)
+    go_on.set()
     await until(lambda: check.under_way == 0)
     assert await check.verify(PASSWORD_HASH, PASSWORD)
     check.close()
@@ -248,10 +265,12 @@ async def test_who_stops_waiting_keeps_the_place_until_the_thread_is_done():
 
 async def test_who_stops_waiting_before_it_is_their_turn_is_not_hashed_for():
     check = PasswordCheck(concurrent=1, waiting=4, of_one=5)
+    go_on = held(check, 1)
     tasks = [asyncio.create_task(check.verify(PASSWORD_HASH, PASSWORD)) for _ in range(5)]
     await until(lambda: check.under_way == 5)
     for task in tasks[1:]:
         task.cancel()
+    go_on.set()
     assert await tasks[0]
     await until(lambda: check.under_way == 0)
     check.close()
