@@ -30,7 +30,8 @@ from portico.storage.engine import Database
 from portico.storage.schema import DEFAULT_ACCOUNT
 
 BATCH_LINES: Final = 2000  #: lines per transaction
-SLICE_LINES: Final = 50  #: understood at once, before others get their turn; of remembered ones four times as many
+SLICE_LINES: Final = 50  #: understood at once, before others get their turn
+REMEMBERED_SLICE_LINES: Final = 200  #: likewise of lines that need not be decoded
 INTERVAL: Final = 0.25  #: seconds between looks for new lines; what waits meanwhile is in memory
 HEAD_INTERVAL: Final = 60.0  #: seconds between signed heads
 MAX_BACKOFF: Final = 30.0  #: seconds between tries while the database is away
@@ -133,10 +134,10 @@ class Shipper:
     async def _remembered(self, lines: list[Appended]) -> _Batch:
         writer, rows = self._writer(), list[NewRecord]()
         await asyncio.to_thread(_sync, self._directory, {line.segment for line in lines})
-        for begin in range(0, len(lines), 4 * SLICE_LINES):
+        for begin in range(0, len(lines), REMEMBERED_SLICE_LINES):
             rows += [
                 _row(writer, line.sequence, line.record, line.hash, line.line)
-                for line in lines[begin : begin + 4 * SLICE_LINES]
+                for line in lines[begin : begin + REMEMBERED_SLICE_LINES]
             ]
             await asyncio.sleep(0)
         return _Batch(rows=rows, lines=len(lines), segment=lines[-1].segment, offset=lines[-1].end)

@@ -13,7 +13,7 @@ from typing import Final, cast
 import httptools
 
 from portico.model.errors import UpstreamError, UpstreamInvalid, UpstreamTimeout, UpstreamTooLarge, UpstreamUnreachable
-from portico.net.patience import KEEP_ALIVE, Timeouts, keep_alive_of
+from portico.net.patience import CLOCK_GRAIN, KEEP_ALIVE, Timeouts, keep_alive_of
 from portico.net.response import Response
 
 MAX_HEADERS: Final = 128  #: of one answer
@@ -21,7 +21,6 @@ MAX_INTERIM: Final = 8  #: 1xx answers before the real one
 HIGH_WATER: Final = 256 * 1024  #: bytes of a body that wait for a slow reader before the sender is held back
 LOW_WATER: Final = 64 * 1024  #: bytes that are left when it may go on
 JOINED: Final = 16 * 1024  #: bytes of a body up to which copying it to its head costs less than sending two pieces
-CLOCK_GRAIN: Final = 0.001  #: seconds; libuv rounds its timers
 
 _WATCHED: Final = frozenset((b"content-length", b"transfer-encoding", b"content-encoding", b"keep-alive"))
 _BODILESS: Final = frozenset((204, 304))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+CLOCK_GRAIN: Final = 0.001  #: seconds; libuv rounds its timers
 KEEP_ALIVE: Final = 4.0  #: seconds an idle connection is kept; uvicorn and Node.js close theirs after 5
 
 
